@@ -41,7 +41,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	if inputErr != nil {
 		return nil, inputErr
 	}
-	in := connection.ReadRequest{Connection: loaded.Connection, Snapshot: loaded.Snapshot, MaxAge: q.maxAge, Refresh: q.refresh}
+	in := connection.ReadRequest{Connection: loaded.Connection, Snapshot: loaded.Snapshot, MaxAge: q.maxAge, Refresh: q.refresh, By: caller.By()}
 	if in.Connection != nil {
 		req.Subject.CarrierID = in.Connection.ID
 		in.Breaker = loaded.Breakers[in.Connection.Carrier]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,9 @@ func TestBodiesMatchTheContract(t *testing.T) {
 			changes, _ := data["changes"].([]any)
 			most = max(most, len(changes))
 		}
+	}
+	if got := d.ask("partner 5", "/v1/audit_log?event_type=secret_read"); !strings.Contains(got.Body, `"reason":"verify"`) || !strings.Contains(got.Body, `"day":"`) {
+		t.Errorf("readings of secrets: %s", got.Body)
 	}
 	for _, kind := range effects.EventTypes() {
 		if !slices.Contains(seen, string(kind)) {
@@ -145,7 +149,7 @@ func changeConnections(t *testing.T, d *front) {
 	check := func(c connection.Connection, answer *connection.Reading) { // nil: what the simulator says
 		t.Helper()
 		d.Carrier.Reading = answer
-		_, err := d.Connections.Check(ctx, d.Row(c.ID), connection.TriggerManual, health.Breaker{}, effects.MadeBy[connection.Checked](by))
+		_, err := d.Connections.Check(ctx, d.Row(c.ID), connection.TriggerManual, health.Breaker{}, by, effects.MadeBy[connection.Checked](by))
 		ok(err)
 		d.Carrier.Reading = nil
 	}
@@ -161,19 +165,24 @@ func changeConnections(t *testing.T, d *front) {
 	d.Pass(time.Hour)
 	change := func(c connection.ChangeRequest) {
 		t.Helper()
-		c.Connection, c.Effects = d.Row(main.ID), effects.MadeBy[*connection.Connection](by)
+		c.Connection, c.By, c.Effects = d.Row(main.ID), by, effects.MadeBy[*connection.Connection](by)
 		_, err := d.Connections.Change(ctx, c)
 		ok(err)
 	}
 	change(connection.ChangeRequest{Edit: func(c *connection.Connection) { c.Nickname = "Till" }})
 	fresh := functiontest.Credentials("0b9d7c5e-1a2b-4c3d-8e4f-5a6b7c8d9e0f", functiontest.APISecret)
 	change(connection.ChangeRequest{Credentials: &fresh, Edit: func(*connection.Connection) {}})
-	_, err := d.Connections.Rollback(ctx, d.Row(main.ID), false, effects.MadeBy[*connection.Connection](by))
+	_, err := d.Connections.Rollback(ctx, d.Row(main.ID), false, by, effects.MadeBy[*connection.Connection](by))
 	ok(err)
 	for range 2 { // refused twice, and others are not
 		check(main, said("0000123440"))
 		check(expiring, nil)
 		d.Pass(time.Hour)
+	}
+	for range 2 { // by the schedule, on two days
+		d.Pass(25 * time.Hour)
+		_, err := d.Connections.Refresh(ctx, connection.Due{AccountID: 71, ConnectionID: expiring.ID}, health.Breaker{})
+		ok(err)
 	}
 	ok(d.Connections.Unlink(ctx, d.Row(blocked.ID), false, effects.MadeBy[*connection.Connection](by)))
 }

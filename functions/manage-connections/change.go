@@ -28,7 +28,7 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	}
 	return h.once(ctx, req, at, func(requested *httpapi.Change, pinned bool) (*httpapi.Response, error) {
 		return httpapi.Show(ctx, requested, h.show(http.StatusOK), func(fx effects.For[*connection.Connection]) error {
-			in.Pinned, in.Effects = pinned, fx
+			in.Pinned, in.By, in.Effects = pinned, at.caller.By(), fx
 			_, err := h.connections.Change(ctx, in)
 			return err
 		})

@@ -20,8 +20,8 @@ import (
 // connections is what this function needs of connection.Service.
 type connections interface {
 	Change(ctx context.Context, req connection.ChangeRequest) (*connection.Connection, error)
-	Rollback(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
-	Verify(ctx context.Context, conn connection.Connection, b health.Breaker, fx effects.For[connection.Checked]) (connection.Checked, error)
+	Rollback(ctx context.Context, conn connection.Connection, pinned bool, by effects.By, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+	Verify(ctx context.Context, conn connection.Connection, b health.Breaker, by effects.By, fx effects.For[connection.Checked]) (connection.Checked, error)
 	RequestRefresh(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
 	Unlink(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) error
 	Lease(ctx context.Context) time.Time
@@ -106,7 +106,15 @@ func (h *handler) show(status int) func(*connection.Connection) *httpapi.Respons
 }
 
 // operation is an operation of connection.Service that needs no request body.
-type operation func(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+type operation func(ctx context.Context, at target, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+
+func (h *handler) rollback(ctx context.Context, at target, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error) {
+	return h.connections.Rollback(ctx, at.conn, pinned, at.caller.By(), fx)
+}
+
+func (h *handler) requestRefresh(ctx context.Context, at target, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error) {
+	return h.connections.RequestRefresh(ctx, at.conn, pinned, fx)
+}
 
 // run returns a handler that runs an operation, and answers with the connection. Errors:
 // those of the operation.
@@ -118,7 +126,7 @@ func (h *handler) run(do operation, status int) httpapi.Handler {
 		}
 		return h.once(ctx, req, at, func(requested *httpapi.Change, pinned bool) (*httpapi.Response, error) {
 			return httpapi.Show(ctx, requested, h.show(status), func(fx effects.For[*connection.Connection]) error {
-				_, err := do(ctx, at.conn, pinned, fx)
+				_, err := do(ctx, at, pinned, fx)
 				return err
 			})
 		})
@@ -155,7 +163,7 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			})
 		}
 		resp, err := httpapi.Show(ctx, requested, show, func(fx effects.For[connection.Checked]) error {
-			_, err := h.connections.Verify(ctx, at.conn, at.breaker, fx)
+			_, err := h.connections.Verify(ctx, at.conn, at.breaker, at.caller.By(), fx)
 			return err
 		})
 		if err == nil && resp == nil {

@@ -32,10 +32,10 @@ func (h *handler) routes() []httpapi.Route {
 	const named, byID = "/v1/connections/carriers/{carrier_name}/{carrier_id}", "/v1/carriers/{carrier_id}"
 	return []httpapi.Route{
 		{Method: http.MethodPut, Resource: named, Handler: h.change},
-		{Method: http.MethodPost, Resource: named + "/rollback", Handler: h.run(h.connections.Rollback, http.StatusOK)},
+		{Method: http.MethodPost, Resource: named + "/rollback", Handler: h.run(h.rollback, http.StatusOK)},
 		{Method: http.MethodPost, Resource: named + "/verify", Handler: h.verify},
 		{Method: http.MethodDelete, Resource: named, Handler: h.unlink},
 		{Method: http.MethodDelete, Resource: byID, Handler: h.unlink},
-		{Method: http.MethodPost, Resource: byID + "/refresh", Handler: h.run(h.connections.RequestRefresh, http.StatusAccepted)},
+		{Method: http.MethodPost, Resource: byID + "/refresh", Handler: h.run(h.requestRefresh, http.StatusAccepted)},
 	}
 }

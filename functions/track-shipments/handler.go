@@ -42,7 +42,7 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	if inputErr != nil {
 		return nil, inputErr
 	}
-	found, err := h.tracker.Track(ctx, tracking.Request{Account: *loaded.Account, Connection: loaded.Connection, Carrier: q.carrier, Numbers: q.numbers})
+	found, err := h.tracker.Track(ctx, tracking.Request{Account: *loaded.Account, Connection: loaded.Connection, Carrier: q.carrier, Numbers: q.numbers, By: caller.By()})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func newFront(t *testing.T) *front {
 		t.Fatal(err)
 	}
 	d.service = &tracking.Service{
-		Connections: d.Store, Cache: d.Store, Vault: d, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: client, Sandbox: elsewhere{t}}, Now: d.Now,
+		Connections: d.Store, Cache: d.Store, Vault: d, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: client, Sandbox: elsewhere{t}}, Now: d.Now, Random: rand.Reader,
 	}
 	d.serve()
 	d.AddPartner(account.Partner{ID: 5})

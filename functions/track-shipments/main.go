@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"net/http"
 	"time"
 
@@ -27,7 +28,7 @@ func build(env *app.Env) (*handler, *httpapi.API) {
 		auth: parts.Auth(), accounts: parts.Table(), errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
 		tracker: &tracking.Service{
 			Connections: parts.Table(), Cache: parts.Table(), Vault: parts.Vault(),
-			Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: production, Sandbox: sandbox}, Now: time.Now,
+			Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: production, Sandbox: sandbox}, Now: time.Now, Random: rand.Reader,
 		},
 	}
 	return h, parts.API(httpapi.Route{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track})

@@ -40,7 +40,7 @@ func TestAllowance(t *testing.T) {
 		t.Errorf("the carrier is asked %d times", n)
 	}
 	// Link takes from the same, another account has its own.
-	if wait, err := d.Store.TakeCall(t.Context(), connection.AccountAllowance(connection.UseLinking, functiontest.Account), 3, connection.AllowanceWindow, d.Clock); wait != 30*time.Second || err != nil {
+	if wait, err := d.Store.TakeCall(t.Context(), connection.Call{Allowance: connection.AccountAllowance(connection.UseLinking, functiontest.Account), Limit: 3}, connection.AllowanceWindow, d.Clock); wait != 30*time.Second || err != nil {
 		t.Errorf("link waits for %v, %v", wait, err)
 	}
 	if resp := ask(d, "account 73", "australia_post", good); resp.StatusCode != http.StatusOK {

@@ -64,6 +64,7 @@ type Assumptions struct {
 	BytesCheck      float64 `yaml:"bytes_check"`
 	BytesEvent      float64 `yaml:"bytes_event"`
 	Events          float64 `yaml:"events"`
+	SecretReads     float64 `yaml:"secret_reads"`
 }
 
 // Price is the price of something.
@@ -364,9 +365,10 @@ func (m *month) sentBytes() float64 {
 }
 
 // stored is the size of the table: each connection has an account of its own, its checks
-// are kept for 90 days and its events for 400.
+// are kept for 90 days, its events and the entries about its secret for 400.
 func (m *month) stored() float64 {
 	a := m.counts.Assumed
-	events := m.use.Connections * a.Events / (hours / 24) * 400
-	return m.use.Connections*(a.BytesAccount+a.BytesConnection) + m.checks/(hours/24)*90*a.BytesCheck + events*a.BytesEvent
+	checked := m.checks / (hours / 24) // a day
+	events := (m.use.Connections*a.Events/(hours/24) + min(m.use.Connections, checked)*a.SecretReads) * 400
+	return m.use.Connections*(a.BytesAccount+a.BytesConnection) + checked*90*a.BytesCheck + events*a.BytesEvent
 }

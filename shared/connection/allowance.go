@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 )
 
 // AllowanceWindow is the window of an allowance: no interval of this length has more calls
@@ -51,43 +52,50 @@ func AccountAllowance(use Use, accountID int64) Allowance {
 type Call struct {
 	Allowance
 	Limit int
+	// Effects are recorded in the transaction that counts the call: that the call will read
+	// stored credentials.
+	Effects effects.Effects
 }
 
 // Calls counts the calls of carriers that callers cause.
 type Calls interface {
-	// TakeCall counts a call if the window has fewer than limit; otherwise wait is
-	// the time until the next call is allowed.
-	TakeCall(ctx context.Context, a Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
+	// TakeCall counts a call if the window has fewer than its limit; otherwise wait is
+	// the time until the next call is allowed, and nothing is recorded.
+	TakeCall(ctx context.Context, c Call, window time.Duration, now time.Time) (wait time.Duration, err error)
 }
 
-// Allow takes one of limit calls a minute: fault.RateLimited with RetryAfter if none is
-// left.
-func Allow(ctx context.Context, calls Calls, a Allowance, limit int, now time.Time) error {
-	wait, err := calls.TakeCall(ctx, a, limit, AllowanceWindow, now)
+// Allow takes a call: fault.RateLimited with RetryAfter if none is left.
+func Allow(ctx context.Context, calls Calls, c Call, now time.Time) error {
+	wait, err := calls.TakeCall(ctx, c, AllowanceWindow, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("taking a call of the carrier: %w", err)
 	case wait <= 0:
 		return nil
 	}
-	return ErrAllowanceUsedUp(a.Use, limit, wait)
+	return ErrAllowanceUsedUp(c.Use, c.Limit, wait)
 }
 
 // takeCall returns what takes a call for asking the carrier about a connection with a
 // credential. Credentials that are new to the connection take a call of the account too:
-// whoever tries out credentials has new ones each time.
-func (s *Service) takeCall(conn Connection, credentialID string) func(context.Context) error {
+// whoever tries out credentials has new ones each time. The first call records fx.
+func (s *Service) takeCall(conn Connection, credentialID string, fx effects.Effects) func(context.Context) error {
 	var allowances []Allowance
 	if credentialID != conn.CredentialID && credentialID != conn.Previous.CredentialID {
 		allowances = append(allowances, AccountAllowance(UseChanging, conn.AccountID))
 	}
 	allowances = append(allowances, CredentialAllowance(UseChecking, conn.Environment, conn.AccountID, credentialID))
 	return func(ctx context.Context) error {
-		for _, a := range allowances {
-			if err := Allow(ctx, s.Store, a, s.CallsPerMinute, s.Now()); err != nil {
+		for i, a := range allowances {
+			c := Call{Allowance: a, Limit: s.CallsPerMinute}
+			if i == len(allowances)-1 {
+				c.Effects = fx
+			}
+			if err := Allow(ctx, s.Store, c, s.Now()); err != nil {
 				return err
 			}
 		}
+		fx = effects.Effects{}
 		return nil
 	}
 }

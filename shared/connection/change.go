@@ -27,6 +27,7 @@ type ChangeRequest struct {
 	Pinned         bool         // changes the version that was read and no later one
 	// Edit changes fields that need no check with the carrier.
 	Edit    func(*Connection)
+	By      effects.By // recorded as who had the credentials read
 	Effects effects.For[*Connection]
 }
 
@@ -60,9 +61,15 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 	if req.Credentials != nil {
 		credentialID = CredentialID(req.Credentials.APIKey)
 	}
-	account.BeforeRetry = s.takeCall(conn, credentialID)
-	err := account.BeforeRetry(ctx)
-	if err != nil {
+	var reads effects.Effects
+	var err error
+	if credentialID == conn.CredentialID {
+		if reads, err = conn.ReadsSecret(req.By, readForChange, s.Random, s.Now()); err != nil {
+			return nil, err
+		}
+	}
+	account.BeforeRetry = s.takeCall(conn, credentialID, reads)
+	if err := account.BeforeRetry(ctx); err != nil {
 		return nil, err
 	}
 	stored := req.Credentials == nil
@@ -148,9 +155,9 @@ func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading
 }
 
 // Rollback restores the credentials and the number that the latest change replaced, if
-// the carrier accepts them. pinned as in ChangeRequest. Errors: those of Change;
+// the carrier accepts them. pinned and by as in ChangeRequest. Errors: those of Change;
 // fault.State without RetryAfter if there is nothing to roll back to.
-func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) (*Connection, error) {
+func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, by effects.By, fx effects.For[*Connection]) (*Connection, error) {
 	if err := s.requireIdle(conn); err != nil {
 		return nil, err
 	}
@@ -158,7 +165,11 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx
 	if !previous.Available(s.Now()) {
 		return nil, ErrNothingToRollBack(previous)
 	}
-	takeCall := s.takeCall(conn, previous.CredentialID)
+	reads, err := conn.ReadsSecret(by, readForRollback, s.Random, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	takeCall := s.takeCall(conn, previous.CredentialID, reads)
 	if err := takeCall(ctx); err != nil {
 		return nil, err
 	}

@@ -30,25 +30,25 @@ type Checked struct {
 const VerifyPause = 30 * time.Second
 
 // Check asks the carrier about the connection that was read, records the answer and
-// counts it for the carrier's breaker. A refusal or an outage is not an error: Reading
+// counts it for the carrier's breaker. by is recorded as who had the credentials read. A refusal or an outage is not an error: Reading
 // has it.
 //
 // Errors: fault.State with RetryAfter while the connection is being checked or changed
 // or follows its account; RateLimited when the calls with its credentials are used up;
 // NotFound.
-func (s *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
-	return s.check(ctx, conn, checkOptions{trigger: trigger, breaker: b, effects: fx})
+func (s *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker, by effects.By, fx effects.For[Checked]) (Checked, error) {
+	return s.check(ctx, conn, checkOptions{trigger: trigger, breaker: b, by: by, effects: fx})
 }
 
 // Verify is Check at the merchant's request; fault.RateLimited within VerifyPause of
 // the last call.
-func (s *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
+func (s *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, by effects.By, fx effects.For[Checked]) (Checked, error) {
 	now := s.Now()
 	// A longer wait comes from a call that a wrong clock dated in the future.
 	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
 		return Checked{}, ErrVerifiedLately(wait)
 	}
-	return s.check(ctx, conn, checkOptions{trigger: TriggerManual, breaker: b, calledAt: now, effects: fx})
+	return s.check(ctx, conn, checkOptions{trigger: TriggerManual, breaker: b, calledAt: now, by: by, effects: fx})
 }
 
 func (s *Service) check(ctx context.Context, conn Connection, e checkOptions) (Checked, error) {
@@ -65,8 +65,11 @@ func (s *Service) check(ctx context.Context, conn Connection, e checkOptions) (C
 	if err != nil {
 		return Checked{}, err
 	}
-	e.beforeRetry = s.takeCall(conn, conn.CredentialID)
-	call := &Call{CredentialAllowance(UseChecking, conn.Environment, conn.AccountID, conn.CredentialID), s.CallsPerMinute}
+	e.beforeRetry = s.takeCall(conn, conn.CredentialID, effects.Effects{})
+	call := &Call{Allowance: CredentialAllowance(UseChecking, conn.Environment, conn.AccountID, conn.CredentialID), Limit: s.CallsPerMinute}
+	if call.Effects, err = conn.ReadsSecret(e.by, readReasons[e.trigger], s.Random, s.Now()); err != nil {
+		return Checked{}, err
+	}
 	claimed, err := s.Store.ClaimCheck(ctx, conn, call, s.Lease(ctx), s.Now())
 	if fault.Is(err, fault.State) {
 		return Checked{}, ErrBeingChecked(retryPause, err)
@@ -158,6 +161,7 @@ type checkOptions struct {
 	scheduled   bool                        // by Refresh
 	calledAt    time.Time                   // of Verify; zero for other checks
 	beforeRetry func(context.Context) error // see ChargeAccount
+	by          effects.By                  // who asked; the zero value for the schedule
 	effects     effects.For[Checked]
 }
 
@@ -216,6 +220,9 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 			return s.abandonCheck(ctx, row, e, err)
 		}
 		reports := conn.checkReports(row, reading, checked.Entry.Changes, s.Now())
+		if e.scheduled || e.trigger == TriggerSchedule {
+			reports = append(reports, conn.noteReads(s.Now())...)
+		}
 		fx, err := e.effects.Reporting(checked, s.Random, s.Now(), reports...)
 		if err != nil {
 			return s.abandonCheck(ctx, row, e, err)

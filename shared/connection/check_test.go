@@ -68,7 +68,7 @@ func TestCheckFails(t *testing.T) {
 			w.production.asked = nil
 			arg := before
 			tc.setUp(t, w, &arg)
-			got, err := w.Check(t.Context(), arg, connection.TriggerRead, health.Breaker{}, nil)
+			got, err := w.Check(t.Context(), arg, connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
 			if !fault.Is(err, tc.want) || tc.want == fault.State && fault.Of(err)[0].RetryAfter <= 0 {
 				t.Fatalf("Check = %v, want %v", err, tc.want)
 			}
@@ -102,7 +102,7 @@ func TestCheckRecords(t *testing.T) {
 				w.production.answers(good(number))
 				w.production.reading.Raw = []byte(`{"new":1}`)
 			}
-			got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{}, nil)
+			got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
 			if err != nil || got.Reading.Outcome != o {
 				t.Fatalf("Check = %v, %v", got.Reading.Outcome, err)
 			}
@@ -137,7 +137,7 @@ func TestEditDuringACheck(t *testing.T) {
 	conn := w.link(t)
 	w.clock = w.clock.Add(time.Hour)
 	w.production.meanwhile = func() { _ = rename(context.Background(), w, w.Service, w.row(t, conn.ID)) }
-	if _, err := w.Verify(t.Context(), conn, health.Breaker{}, nil); err != nil {
+	if _, err := w.Verify(t.Context(), conn, health.Breaker{}, effects.By{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	row := w.row(t, conn.ID)
@@ -168,7 +168,7 @@ func TestCheckOfTooLargeAnAnswer(t *testing.T) {
 	before := w.link(t)
 	w.production.answers(good(number))
 	w.production.reading.Raw = make([]byte, 1<<20+1)
-	got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{}, nil)
+	got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
 	if err != nil || got.Reading.Outcome != carrier.OutcomeUnreadable || got.Snapshot != nil || got.Connection.Status != connection.Degraded {
 		t.Errorf("Check = %+v, %v, want unreadable and degraded", got.Reading.Outcome, err)
 	}
@@ -190,11 +190,11 @@ func TestVerify(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
 			conn := w.link(t)
-			if _, err := w.Verify(t.Context(), conn, health.Breaker{}, nil); err != nil {
+			if _, err := w.Verify(t.Context(), conn, health.Breaker{}, effects.By{}, nil); err != nil {
 				t.Fatal(err)
 			}
 			w.clock = w.clock.Add(tc.after)
-			_, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, nil)
+			_, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, effects.By{}, nil)
 			if !tc.limited && err != nil || tc.limited && (!fault.Is(err, fault.RateLimited) || fault.Of(err)[0].RetryAfter != connection.VerifyPause-tc.after) {
 				t.Errorf("Verify = %v, limited %t", err, tc.limited)
 			}
@@ -204,10 +204,10 @@ func TestVerify(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
 		w.failing("Get", errors.New("down"))
-		if _, err := w.Verify(t.Context(), conn, health.Breaker{}, nil); !fault.Is(err, fault.Internal) {
+		if _, err := w.Verify(t.Context(), conn, health.Breaker{}, effects.By{}, nil); !fault.Is(err, fault.Internal) {
 			t.Fatal(err)
 		}
-		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, nil); !fault.Is(err, fault.RateLimited) {
+		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, effects.By{}, nil); !fault.Is(err, fault.RateLimited) {
 			t.Errorf("Verify = %v, want rate limited", err)
 		}
 	})
@@ -217,7 +217,7 @@ func TestVerify(t *testing.T) {
 		if err := readCheck(t.Context(), w, w.Service, conn); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, nil); err != nil {
+		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, effects.By{}, nil); err != nil {
 			t.Errorf("Verify = %v", err)
 		}
 	})
@@ -248,7 +248,7 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 		mine := claim.ClaimID
 		claim.ClaimID = "other"
 		calls := w.counting()
-		_, err := w.Verify(t.Context(), conn, health.Breaker{}, answers)
+		_, err := w.Verify(t.Context(), conn, health.Breaker{}, effects.By{}, answers)
 		if _, ok := errors.AsType[*effects.Replay](err); !ok {
 			t.Errorf("Verify = %v, want a replay", err)
 		}
@@ -260,13 +260,13 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 	})
 	t.Run("it cannot be made", func(t *testing.T) {
 		broken := errors.New("broken")
-		_, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, func(connection.Checked) (effects.Effects, error) { return effects.Effects{}, broken })
+		_, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, effects.By{}, func(connection.Checked) (effects.Effects, error) { return effects.Effects{}, broken })
 		if !errors.Is(err, broken) || !fault.Is(err, fault.Internal) || !w.row(t, conn.ID).LeaseUntil.IsZero() {
 			t.Errorf("Verify = %v", err)
 		}
 		w.clock = w.clock.Add(time.Minute)
 	})
-	if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, answers); err != nil {
+	if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, effects.By{}, answers); err != nil {
 		t.Fatal(err)
 	}
 	again := claim
@@ -329,7 +329,7 @@ func TestSandbox(t *testing.T) {
 	calls := w.counting()
 	open := health.Breaker{Carrier: carrier.AustraliaPost, Open: true, ChangedAt: w.clock.Add(time.Hour)}
 	for range 2 {
-		if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, open, nil); err != nil {
+		if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, open, effects.By{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.clock = w.clock.Add(health.RefusalGap)
@@ -406,7 +406,7 @@ func TestCount(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
 		w.failing("CountChecks", errors.New("down"))
-		if _, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, nil); err != nil || w.row(t, conn.ID).ChecksEver != 2 {
+		if _, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, effects.By{}, nil); err != nil || w.row(t, conn.ID).ChecksEver != 2 {
 			t.Errorf("Check = %v", err)
 		}
 	})
@@ -505,7 +505,7 @@ func TestCount(t *testing.T) {
 		count(t, w, w.breaker(t), failed(w, 1, 2))
 		for range 20 {
 			w.clock = w.clock.Add(time.Minute)
-			if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), nil); err != nil || w.breaker(t).Open {
+			if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), effects.By{}, nil); err != nil || w.breaker(t).Open {
 				t.Fatalf("Verify = %v, the breaker is %+v", err, w.breaker(t))
 			}
 		}
@@ -515,12 +515,12 @@ func TestCount(t *testing.T) {
 		}
 		conn = w.row(t, conn.ID)
 		w.clock = w.clock.Add(time.Hour)
-		if _, err := w.Verify(t.Context(), conn, w.breaker(t), nil); err != nil || w.row(t, conn.ID).Status != conn.Status {
+		if _, err := w.Verify(t.Context(), conn, w.breaker(t), effects.By{}, nil); err != nil || w.row(t, conn.ID).Status != conn.Status {
 			t.Errorf("Verify = %v, status %s: nobody is marked while it is open", err, w.row(t, conn.ID).Status)
 		}
 		w.production.reading = nil
 		w.clock = w.clock.Add(time.Hour)
-		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), nil); err != nil || !w.breaker(t).Open {
+		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), effects.By{}, nil); err != nil || !w.breaker(t).Open {
 			t.Errorf("Verify = %v, the breaker is %+v", err, w.breaker(t))
 		}
 		// The schedule's own probe closes it, although a caller has asked for it.
@@ -543,7 +543,7 @@ func TestCount(t *testing.T) {
 func TestContractWatch(t *testing.T) {
 	check := func(t *testing.T, w *world, conn connection.Connection) connection.HistoryEntry {
 		t.Helper()
-		checked, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, nil)
+		checked, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -633,7 +633,7 @@ func TestSecretDeletedByHand(t *testing.T) {
 	w.loses(t, conn.ID)
 	w.clock = w.clock.Add(time.Hour)
 	for i, want := range []connection.Status{connection.Active, connection.ActionRequired} {
-		checked, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, health.Breaker{}, nil)
+		checked, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
 		if err != nil || checked.Reading.Outcome != carrier.OutcomeNoCredentials || checked.Connection.Status != want {
 			t.Fatalf("check %d: %s, %s, %v, want %s", i, checked.Reading.Outcome, checked.Connection.Status, err, want)
 		}

@@ -115,17 +115,17 @@ func reconcile(ctx context.Context, _ *world, s *connection.Service) error {
 }
 
 func rollback(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
-	_, err := s.Rollback(ctx, c, false, nil)
+	_, err := s.Rollback(ctx, c, false, effects.By{}, nil)
 	return err
 }
 
 func verify(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
-	_, err := s.Verify(ctx, c, health.Breaker{}, nil)
+	_, err := s.Verify(ctx, c, health.Breaker{}, effects.By{}, nil)
 	return err
 }
 
 func readCheck(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
-	_, err := s.Check(ctx, c, connection.TriggerRead, health.Breaker{}, nil)
+	_, err := s.Check(ctx, c, connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
 	return err
 }
 

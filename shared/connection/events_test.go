@@ -20,7 +20,7 @@ import (
 // the type, and the members of the data that not all events have.
 func (w *world) told(t *testing.T, conn connection.Connection, skip int) []string {
 	t.Helper()
-	found, _, err := w.memory.ListEvents(t.Context(), effects.Listing{PartnerID: 5, AccountID: accountID, Limit: 1000})
+	found, _, err := w.memory.ListEvents(t.Context(), effects.Listing{PartnerID: 5, AccountID: accountID, Types: effects.EventTypes(), Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestEvents(t *testing.T) {
 	reads := func(r connection.Reading) func() error {
 		return func() error {
 			w.production.answers(r)
-			_, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, health.Breaker{}, nil)
+			_, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func TestEvents(t *testing.T) {
 			`carrier_updated {"changed":["credentials"],"status":"active"}`, `carrier_recovered {"previous_status":"action_required","status":"active"}`,
 		}},
 		{"rolled back", time.Hour, func() error {
-			_, err := w.Rollback(t.Context(), w.row(t, conn.ID), false, nil)
+			_, err := w.Rollback(t.Context(), w.row(t, conn.ID), false, effects.By{}, nil)
 			return err
 		}, []string{`carrier_rolled_back {"changed":["credentials"],"status":"active"}`}},
 		{"the contract changes", time.Hour, reads(renewed), []string{
@@ -195,7 +195,7 @@ func TestContractExpiring(t *testing.T) {
 	} {
 		w.clock = time.Date(2026, 3, 1+tc.day, 0, 0, 0, 0, time.UTC).Add(time.Duration(seen) * time.Millisecond)
 		ends(tc.validTo, tc.expired)
-		if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerSchedule, health.Breaker{}, nil); err != nil {
+		if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerSchedule, health.Breaker{}, effects.By{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		got := []string{}
@@ -216,7 +216,7 @@ func TestContractExpiring(t *testing.T) {
 
 	// Another charge account with the same end has a contract of its own.
 	ends("2026-05-10", false)
-	if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerSchedule, health.Breaker{}, nil); err != nil {
+	if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerSchedule, health.Breaker{}, effects.By{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	seen = len(w.told(t, conn, 0))
@@ -244,7 +244,7 @@ func TestManyChanges(t *testing.T) {
 	changed := good(number)
 	changed.Raw = []byte(`{"new":1}`)
 	w.production.answers(changed)
-	if _, err := w.Check(t.Context(), conn, connection.TriggerSchedule, health.Breaker{}, nil); err != nil {
+	if _, err := w.Check(t.Context(), conn, connection.TriggerSchedule, health.Breaker{}, effects.By{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.told(t, conn, 1); len(got) != 1 || !strings.Contains(got[0], `"more_changes":87`) || strings.Count(got[0], "product_recoded") != 13 {
@@ -264,7 +264,7 @@ func TestPendingVerification(t *testing.T) {
 	}
 	w.clock = w.clock.Add(time.Hour)
 	w.production.answers(good(number))
-	if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerSchedule, health.Breaker{}, nil); err != nil {
+	if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerSchedule, health.Breaker{}, effects.By{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

@@ -295,7 +295,7 @@ func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 // fault.RateLimited when the account has used its LinksPerMinute.
 func (s *Service) AskNew(ctx context.Context, account account.Account, charge ChargeAccount) (Reading, *Snapshot, error) {
 	charge.BeforeRetry = func(ctx context.Context) error {
-		return Allow(ctx, s.Store, AccountAllowance(UseLinking, account.ID), s.LinksPerMinute, s.Now())
+		return Allow(ctx, s.Store, Call{Allowance: AccountAllowance(UseLinking, account.ID), Limit: s.LinksPerMinute}, s.Now())
 	}
 	if err := charge.BeforeRetry(ctx); err != nil {
 		return Reading{}, nil, err

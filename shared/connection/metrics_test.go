@@ -12,6 +12,7 @@ import (
 	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/metrics"
@@ -35,7 +36,7 @@ func TestCheckMetrics(t *testing.T) {
 			want["FailedChecks Trigger=read"] = []float64{1}
 		}
 		got := metricstest.Of(t, func(ctx context.Context) {
-			if _, err := w.Check(ctx, conn, connection.TriggerRead, health.Breaker{}, nil); err != nil {
+			if _, err := w.Check(ctx, conn, connection.TriggerRead, health.Breaker{}, effects.By{}, nil); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -46,7 +47,9 @@ func TestCheckMetrics(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
 	w.failing("RecordCheck", fault.Throttled(nil))
-	if got := metricstest.Of(t, func(ctx context.Context) { _, _ = w.Check(ctx, conn, connection.TriggerRead, health.Breaker{}, nil) }); len(got) > 0 {
+	if got := metricstest.Of(t, func(ctx context.Context) {
+		_, _ = w.Check(ctx, conn, connection.TriggerRead, health.Breaker{}, effects.By{}, nil)
+	}); len(got) > 0 {
 		t.Errorf("a check that was not recorded: %v", got)
 	}
 }

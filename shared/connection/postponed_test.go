@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 )
@@ -42,7 +43,7 @@ func TestPostponed(t *testing.T) {
 	if err != nil || !asked.NextRefreshAt.Equal(w.clock) {
 		t.Errorf("RequestRefresh = %v, %v, want it due now", asked, err)
 	}
-	if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, nil); !fault.Is(err, fault.Internal) {
+	if _, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, effects.By{}, nil); !fault.Is(err, fault.Internal) {
 		t.Errorf("Verify = %v, want our failure", err)
 	}
 	if row := w.row(t, conn.ID); !row.NextRefreshAt.Equal(w.clock) || !row.LeaseUntil.IsZero() {

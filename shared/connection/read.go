@@ -49,6 +49,7 @@ type ReadRequest struct {
 	Breaker    health.Breaker
 	MaxAge     time.Duration // of the stored answer
 	Refresh    bool          // calls the carrier whatever the age
+	By         effects.By    // recorded as who had the credentials read
 }
 
 // CarrierAccount is the carrier's account of a connection.
@@ -103,7 +104,7 @@ func (s *Service) askLive(ctx context.Context, req ReadRequest, r *CarrierAccoun
 		r.StaleReason, r.Diagnosis = StaleDown, down.Diagnosis()
 		return Checked{}, down.Err()
 	}
-	checked, err := s.Check(ctx, r.Connection, TriggerRead, req.Breaker, fx)
+	checked, err := s.Check(ctx, r.Connection, TriggerRead, req.Breaker, req.By, fx)
 	switch {
 	case err == nil:
 		r.StaleReason, r.Diagnosis = string(checked.Reading.Outcome), checked.Reading.Diagnosis()

@@ -10,6 +10,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 )
@@ -27,7 +28,7 @@ func TestReadCarrierAccount(t *testing.T) {
 	limited := func(t *testing.T, w *world, conn *connection.Connection) {
 		t.Helper()
 		w.CallsPerMinute = 1
-		checked, err := w.Check(t.Context(), *conn, connection.TriggerManual, health.Breaker{}, nil)
+		checked, err := w.Check(t.Context(), *conn, connection.TriggerManual, health.Breaker{}, effects.By{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -118,8 +118,8 @@ func (s hookedStore) Connection(ctx context.Context, account int64, id string) (
 	return read(ctx, s.on, "Connection", func() (connection.Connection, error) { return s.memory.Connection(ctx, account, id) })
 }
 
-func (s hookedStore) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
-	return read(ctx, s.on, "TakeCall", func() (time.Duration, error) { return s.memory.TakeCall(ctx, a, limit, window, now) })
+func (s hookedStore) TakeCall(ctx context.Context, c connection.Call, window time.Duration, now time.Time) (time.Duration, error) {
+	return read(ctx, s.on, "TakeCall", func() (time.Duration, error) { return s.memory.TakeCall(ctx, c, window, now) })
 }
 
 func (s hookedStore) Snapshot(ctx context.Context, account int64, id string) (*connection.Snapshot, error) {

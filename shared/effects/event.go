@@ -54,6 +54,9 @@ const (
 	PartnerKeyDeleted EventType = "partner_key_deleted"
 )
 
+// SecretRead is a reading of a merchant's carrier credentials. It is in the audit log only.
+const SecretRead EventType = "secret_read"
+
 // EventTypes returns the types of the events that callers are told of, in the order of
 // the contract.
 func EventTypes() []EventType {
@@ -65,12 +68,12 @@ func EventTypes() []EventType {
 	}
 }
 
-// AuditTypes returns the types of all entries of the audit log: EventTypes and the
-// operator's.
+// AuditTypes returns the types of all entries of the audit log: EventTypes and those that
+// are only there.
 func AuditTypes() []EventType { return append(EventTypes(), auditOnly...) }
 
-// auditOnly are the operator's types.
-var auditOnly = []EventType{PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted} // never changes
+// auditOnly are the types that only the audit log has.
+var auditOnly = []EventType{SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted} // never changes
 
 // AuditOnly reports whether a type is only in the audit log. It is false for the types of
 // later versions.

@@ -444,7 +444,7 @@ func TestLiveReadsDoNotVote(t *testing.T) {
 		f.answer = func(member, time.Time) carrier.Outcome { return o }
 		for range n {
 			f.clock = f.clock.Add(100 * time.Millisecond) // within the callers' rate limit
-			if _, err := f.service.Check(t.Context(), f.row(t, m.account, m.id), connection.TriggerRead, f.breaker(t), nil); err != nil {
+			if _, err := f.service.Check(t.Context(), f.row(t, m.account, m.id), connection.TriggerRead, f.breaker(t), effects.By{}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

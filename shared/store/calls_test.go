@@ -283,7 +283,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("SaveBreaker", s.SaveBreaker(ctx, &breaker), good, "TransactWriteItems")
 
 		for i := range 3 {
-			wait, err := s.TakeCall(ctx, connection.AccountAllowance(connection.UseLinking, accountID), 2, time.Minute, now)
+			wait, err := s.TakeCall(ctx, connection.Call{Allowance: connection.AccountAllowance(connection.UseLinking, accountID), Limit: 2}, time.Minute, now)
 			expect("TakeCall", err, good, "UpdateItem")
 			if (wait > 0) != (i == 2) {
 				t.Errorf("call %d: wait %v", i+1, wait)

@@ -133,7 +133,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		ok(s.CountChecks(ctx, carrier.StarTrack, []health.Check{{AccountID: 1, Outcome: carrier.OutcomeOK}}, now))
 		minute := now.Truncate(time.Minute)
 		is("tally", "HEALTH#startrack", fmt.Sprintf("MINUTE#%012d", minute.Unix()/60), seconds(minute.Add(time.Hour))+" - -")
-		_, err = s.TakeCall(ctx, connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, accountID, "ends"), 10, time.Minute, now)
+		_, err = s.TakeCall(ctx, connection.Call{Allowance: connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, accountID, "ends"), Limit: 10}, time.Minute, now)
 		ok(err)
 		is("calls", "ALLOWANCE#tracking#51#ends", "CALLS", seconds(now.Add(24*time.Hour))+" - -")
 		ok(s.CacheTracking(ctx, accountID, "se-1", []tracking.Cached{{Number: "7XX", ExpiresAt: purge}}))

@@ -125,7 +125,7 @@ func breaker(ctx context.Context, s *store.Store) error {
 }
 
 func take(ctx context.Context, s *store.Store) error {
-	_, err := s.TakeCall(ctx, connection.AccountAllowance(connection.UseLinking, 1), 10, time.Minute, time.Unix(0, 0))
+	_, err := s.TakeCall(ctx, connection.Call{Allowance: connection.AccountAllowance(connection.UseLinking, 1), Limit: 10}, time.Minute, time.Unix(0, 0))
 	return err
 }
 

@@ -3,12 +3,14 @@ package tracking
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
@@ -37,6 +39,7 @@ type Service struct {
 	Vault       connection.Getter
 	Carriers    carrier.PerEnvironment[Carrier] // the simulator, in process, for the sandbox
 	Now         func() time.Time
+	Random      io.Reader // of event ids
 }
 
 // Request asks for numbers through a connection, or through any connection to Carrier.
@@ -45,6 +48,7 @@ type Request struct {
 	Connection *connection.Connection // the one asked for; nil if the account does not have it
 	Carrier    carrier.Name           // if set, Connection is ignored
 	Numbers    []string               // cleaned; may hold duplicates
+	By         effects.By             // recorded as who had the credentials read
 }
 
 // Result is what is known of the numbers.
@@ -79,7 +83,7 @@ func (s *Service) Track(ctx context.Context, req Request) (Result, error) {
 	if conn == nil || !conn.Visible() {
 		return Result{}, connection.ErrNoConnection()
 	}
-	answers, err := s.readAnswers(ctx, req.Account.Environment, conn, req.Numbers)
+	answers, err := s.readAnswers(ctx, req, conn)
 	if err != nil {
 		return Result{}, err
 	}
@@ -125,8 +129,8 @@ func choose(linked []connection.Connection, name carrier.Name) *connection.Conne
 
 // readAnswers returns an answer for each number: a fresh one from the cache, the
 // carrier's, or an older one from the cache if the carrier cannot be asked.
-func (s *Service) readAnswers(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) (map[string]Answer, error) {
-	now := s.Now()
+func (s *Service) readAnswers(ctx context.Context, req Request, conn *connection.Connection) (map[string]Answer, error) {
+	now, numbers := s.Now(), req.Numbers
 	cached, err := s.Cache.CachedTracking(ctx, conn.AccountID, conn.ID, numbers, now)
 	if err != nil {
 		return nil, err
@@ -146,7 +150,7 @@ func (s *Service) readAnswers(ctx context.Context, env carrier.Environment, conn
 	if len(ask) == 0 {
 		return found, nil
 	}
-	answers := s.askCarrier(ctx, env, conn, ask)
+	answers := s.askCarrier(ctx, req, conn, ask)
 	now = s.Now()
 	save := make(map[string]CarrierAnswer)
 	for _, n := range ask {
@@ -178,11 +182,16 @@ func renew(old Answer, r CarrierAnswer, now time.Time) (a Answer, worthCaching b
 
 // askCarrier asks the carrier with the connection's credentials, within their allowance,
 // after the pause that the carrier may have asked for, and whatever the connection's status, which may be out of date.
-func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) map[string]CarrierAnswer {
+func (s *Service) askCarrier(ctx context.Context, req Request, conn *connection.Connection, numbers []string) map[string]CarrierAnswer {
+	env := req.Account.Environment
 	to, err := s.Carriers.Of(env)
 	var credentials connection.Credentials
 	if err == nil {
 		err = conn.Held(s.Now())
+	}
+	call := connection.Call{Limit: CallsPerMinute}
+	if err == nil {
+		call.Effects, err = conn.ReadsSecret(req.By, connection.ReadForTracking, s.Random, s.Now())
 	}
 	if err == nil {
 		credentials, err = connection.ReadCredentials(ctx, s.Vault, *conn, s.Now())
@@ -197,12 +206,14 @@ func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn 
 		}
 		return answers
 	}
-	allowance := connection.CredentialAllowance(connection.UseTracking, env, conn.AccountID, connection.CredentialID(credentials.APIKey))
+	call.Allowance = connection.CredentialAllowance(connection.UseTracking, env, conn.AccountID, connection.CredentialID(credentials.APIKey))
 	account := connection.ChargeAccount{
 		Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials, MerchantLocationID: conn.MerchantLocationID,
 	}
 	return to.Track(ctx, account, numbers, func(ctx context.Context) error {
-		return connection.Allow(ctx, s.Cache, allowance, CallsPerMinute, s.Now())
+		one := call
+		call.Effects = effects.Effects{}
+		return connection.Allow(ctx, s.Cache, one, s.Now())
 	})
 }
 

@@ -2,6 +2,7 @@ package tracking_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -89,11 +90,11 @@ func (w *world) CacheTracking(ctx context.Context, account int64, id string, tra
 	return w.cache.CacheTracking(ctx, account, id, tracking)
 }
 
-func (w *world) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func (w *world) TakeCall(ctx context.Context, c connection.Call, window time.Duration, now time.Time) (time.Duration, error) {
 	if w.takeErr != nil {
 		return 0, w.takeErr
 	}
-	return w.cache.TakeCall(ctx, a, limit, window, now)
+	return w.cache.TakeCall(ctx, c, window, now)
 }
 
 // elsewhere is a carrier that must not be asked.
@@ -131,7 +132,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.Service = &tracking.Service{
 		Connections: w, Cache: w, Vault: w, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: client, Sandbox: elsewhere{t}},
-		Now: func() time.Time { return w.clock },
+		Now: func() time.Time { return w.clock }, Random: rand.Reader,
 	}
 	return w
 }
@@ -257,7 +258,7 @@ var failures = []struct {
 	{"no allowance", func(w *world) {
 		credential := connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, connection.CredentialID(secret.New("key-canary-se-1")))
 		for range tracking.CallsPerMinute {
-			_, _ = w.cache.TakeCall(context.Background(), credential, tracking.CallsPerMinute, time.Minute, w.clock.Add(-20*time.Second))
+			_, _ = w.cache.TakeCall(context.Background(), connection.Call{Allowance: credential, Limit: tracking.CallsPerMinute}, time.Minute, w.clock.Add(-20*time.Second))
 		}
 	}, []string{"rate limited"}, 40 * time.Second},
 }
@@ -526,7 +527,7 @@ func TestSandbox(t *testing.T) {
 	for _, other := range []connection.Allowance{
 		connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, id), connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, 74, id),
 	} {
-		if wait, err := w.cache.TakeCall(t.Context(), other, tracking.CallsPerMinute, connection.AllowanceWindow, w.clock); wait != 0 || err != nil {
+		if wait, err := w.cache.TakeCall(t.Context(), connection.Call{Allowance: other, Limit: tracking.CallsPerMinute}, connection.AllowanceWindow, w.clock); wait != 0 || err != nil {
 			t.Errorf("%+v waits for %v, %v: the sandbox has used it up", other, wait, err)
 		}
 	}

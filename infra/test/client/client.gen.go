@@ -166,6 +166,7 @@ const (
 	AuditActionPartnerKeyCreated       AuditAction = "partner_key_created"
 	AuditActionPartnerKeyDeleted       AuditAction = "partner_key_deleted"
 	AuditActionPartnerKeyRotated       AuditAction = "partner_key_rotated"
+	AuditActionSecretRead              AuditAction = "secret_read"
 )
 
 // Valid indicates whether the value is a known member of the AuditAction enum.
@@ -224,6 +225,8 @@ func (e AuditAction) Valid() bool {
 	case AuditActionPartnerKeyDeleted:
 		return true
 	case AuditActionPartnerKeyRotated:
+		return true
+	case AuditActionSecretRead:
 		return true
 	default:
 		return false
@@ -1532,6 +1535,54 @@ func (e Scope) Valid() bool {
 	case ScopeLink:
 		return true
 	case ScopeRead:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretReadDataCarrierCode.
+const (
+	SecretReadDataCarrierCodeAustraliaPost SecretReadDataCarrierCode = "australia_post"
+	SecretReadDataCarrierCodeStartrack     SecretReadDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the SecretReadDataCarrierCode enum.
+func (e SecretReadDataCarrierCode) Valid() bool {
+	switch e {
+	case SecretReadDataCarrierCodeAustraliaPost:
+		return true
+	case SecretReadDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretReadDataReason.
+const (
+	SecretReadDataReasonChange   SecretReadDataReason = "change"
+	SecretReadDataReasonRead     SecretReadDataReason = "read"
+	SecretReadDataReasonRollback SecretReadDataReason = "rollback"
+	SecretReadDataReasonSchedule SecretReadDataReason = "schedule"
+	SecretReadDataReasonTracking SecretReadDataReason = "tracking"
+	SecretReadDataReasonVerify   SecretReadDataReason = "verify"
+)
+
+// Valid indicates whether the value is a known member of the SecretReadDataReason enum.
+func (e SecretReadDataReason) Valid() bool {
+	switch e {
+	case SecretReadDataReasonChange:
+		return true
+	case SecretReadDataReasonRead:
+		return true
+	case SecretReadDataReasonRollback:
+		return true
+	case SecretReadDataReasonSchedule:
+		return true
+	case SecretReadDataReasonTracking:
+		return true
+	case SecretReadDataReasonVerify:
 		return true
 	default:
 		return false
@@ -3841,8 +3892,8 @@ type Actor struct {
 // - `operator`: a command of the operator of this service.
 type ActorType string
 
-// AuditAction What an entry of the audit log reports: the type of an event, or what the operator has done to the partner. New ones may be
-// added.
+// AuditAction What an entry of the audit log reports: the type of an event, a reading of a connection's stored credentials (`secret_read`),
+// or what the operator has done to the partner. New ones may be added.
 type AuditAction string
 
 // AuditEntry A change, and who made it.
@@ -3850,8 +3901,8 @@ type AuditEntry struct {
 	// AccountId The account that was changed; null for a change of the partner itself.
 	AccountId *int64 `json:"account_id"`
 
-	// Action What an entry of the audit log reports: the type of an event, or what the operator has done to the partner. New ones may be
-	// added.
+	// Action What an entry of the audit log reports: the type of an event, a reading of a connection's stored credentials (`secret_read`),
+	// or what the operator has done to the partner. New ones may be added.
 	Action AuditAction `json:"action"`
 
 	// Actor Who made a change.
@@ -3860,7 +3911,7 @@ type AuditEntry struct {
 	// At RFC 3339, UTC, milliseconds.
 	At Timestamp `json:"at"`
 
-	// Data The `data` of the event, or the ids of the partner and of the key that the operator has changed.
+	// Data The `data` of the event, why credentials were read, or the ids of the partner and of the key that the operator has changed.
 	Data AuditEntry_Data `json:"data"`
 
 	// EntryId Id of the entry, and of the event if it is one.
@@ -3876,7 +3927,7 @@ type AuditEntry struct {
 	Subject string `json:"subject"`
 }
 
-// AuditEntry_Data The `data` of the event, or the ids of the partner and of the key that the operator has changed.
+// AuditEntry_Data The `data` of the event, why credentials were read, or the ids of the partner and of the key that the operator has changed.
 type AuditEntry_Data struct {
 	union json.RawMessage
 }
@@ -5108,6 +5159,38 @@ type RotatedAPIKey struct {
 
 // Scope What a key may do; see *Scopes* at the top.
 type Scope string
+
+// SecretReadData Why the stored credentials of a connection were read. The entry is written before the carrier is called with them, so it is
+// there even if the request then fails. The schedule's reads of a day (UTC) are one entry, written with its first check of a
+// later day.
+type SecretReadData struct {
+	// CarrierCode The carrier.
+	CarrierCode SecretReadDataCarrierCode `json:"carrier_code"`
+
+	// CarrierId The connection.
+	CarrierId string `json:"carrier_id"`
+
+	// Day `schedule`: the day.
+	Day *string `json:"day,omitempty"`
+
+	// Reads `schedule`: how often they were read on that day.
+	Reads *int `json:"reads,omitempty"`
+
+	// Reason - `schedule`: checks of the schedule (function `refresh-carrier-account`).
+	// - `read`: a live read of the charge account (`get-carrier-account`).
+	// - `verify`, `change`, `rollback`: the route of this name (`manage-connections`).
+	// - `tracking`: parcels (`track-shipments`).
+	Reason SecretReadDataReason `json:"reason"`
+}
+
+// SecretReadDataCarrierCode The carrier.
+type SecretReadDataCarrierCode string
+
+// SecretReadDataReason - `schedule`: checks of the schedule (function `refresh-carrier-account`).
+// - `read`: a live read of the charge account (`get-carrier-account`).
+// - `verify`, `change`, `rollback`: the route of this name (`manage-connections`).
+// - `tracking`: parcels (`track-shipments`).
+type SecretReadDataReason string
 
 // SupportedCarrier A carrier that can be linked.
 type SupportedCarrier struct {
@@ -7593,6 +7676,32 @@ func (t *AuditEntry_Data) MergeCarrierEventData(v CarrierEventData) error {
 	return err
 }
 
+// AsSecretReadData returns the union data inside the AuditEntry_Data as a SecretReadData
+func (t AuditEntry_Data) AsSecretReadData() (SecretReadData, error) {
+	var body SecretReadData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromSecretReadData overwrites any union data inside the AuditEntry_Data as the provided SecretReadData
+func (t *AuditEntry_Data) FromSecretReadData(v SecretReadData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeSecretReadData performs a merge with any union data inside the AuditEntry_Data, using the provided SecretReadData
+func (t *AuditEntry_Data) MergeSecretReadData(v SecretReadData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
 // AsPartnerEntryData returns the union data inside the AuditEntry_Data as a PartnerEntryData
 func (t AuditEntry_Data) AsPartnerEntryData() (PartnerEntryData, error) {
 	var body PartnerEntryData
@@ -8117,8 +8226,8 @@ type ClientInterface interface {
 
 	// ListAuditLog Read the audit log
 	//
-	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
-	// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
+	// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
 	//
 	// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 	// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
@@ -8706,8 +8815,8 @@ func (c *Client) HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) 
 
 // ListAuditLog Read the audit log
 //
-// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
-// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
+// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
 //
 // With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 // `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
@@ -12179,8 +12288,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListAuditLogWithResponse Read the audit log
 	//
-	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
-	// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
+	// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
 	//
 	// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 	// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
@@ -20960,8 +21069,8 @@ func (c *ClientWithResponses) HeadHealthWithResponse(ctx context.Context, reqEdi
 
 // ListAuditLogWithResponse Read the audit log
 //
-// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
-// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
+// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
 //
 // With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 // `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,

@@ -18,7 +18,8 @@ import (
 )
 
 // ClaimCheck leases the connection until a time, for one check, takes a call of the
-// carrier in the same transaction (nil: none), and returns the row as changed:
+// carrier in the same transaction, and returns the row as changed; without a call, for a
+// check of the schedule, it counts a read of the credentials:
 // RecordCheck needs its Version. It returns fault.NotFound if the row is gone or
 // disconnected; fault.State if it is no longer the version that was read, is still an
 // intent, is leased (RetryAfter is the rest of the lease) or has unfinished work;
@@ -26,9 +27,14 @@ import (
 func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, call *connection.Call, until, now time.Time) (connection.Connection, error) {
 	e := claiming(conn.AccountID, conn.ID, until, now)
 	e.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
-	parts := []kit.Part{s.table.Update(kit.PartConnection, e)}
+	var parts []kit.Part
 	var waitOf func(kit.Item) (time.Duration, error)
-	if call != nil {
+	var fx effects.Effects
+	if call == nil {
+		e.Add(kit.AttrReads, 1)
+		conn.ScheduledReads++
+	} else {
+		fx = call.Effects
 		var take *kit.Edit
 		var err error
 		if take, waitOf, err = kit.Call(call.Allowance, call.Limit, connection.AllowanceWindow, now); err != nil {
@@ -36,7 +42,8 @@ func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, call
 		}
 		parts = append(parts, s.table.Update(kit.PartCall, take))
 	}
-	refused, err := s.table.Transact(ctx, parts)
+	parts = append(parts, s.table.Update(kit.PartConnection, e))
+	refused, err := s.table.Commit(ctx, parts, fx, now)
 	it := refused[kit.PartConnection]
 	switch {
 	case err != nil:
@@ -86,6 +93,7 @@ func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.
 	e.Compares(kit.AttrNextCheck, "<=", kit.TimeValue(now))
 	e.Compares(kit.AttrStanding, "=", kit.TextValue(string(account.StandingActive)))
 	e.Add(kit.AttrUnrecorded, 1)
+	e.Add(kit.AttrReads, 1)
 	due(e, d, t.ClaimedUntil(1, until, now))
 	it, refused, err := s.table.WriteEdit(ctx, e)
 	switch {

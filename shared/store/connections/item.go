@@ -57,6 +57,8 @@ func fields(f *kit.Fields, c *connection.Connection) {
 	f.Time("first_refused_at", &c.FirstRefusedAt)
 	f.Time(kit.AttrNextCheck, &c.NextRefreshAt)
 	f.Count(kit.AttrUnrecorded, &c.ClaimsUnrecorded)
+	f.Count(kit.AttrReads, &c.ScheduledReads)
+	f.Text("reads_day", &c.ReadsDay)
 	f.Time("refresh_requested_at", &c.RefreshRequestedAt)
 	f.Time("verify_called_at", &c.VerifyCalledAt)
 	f.Time("held_until", &c.HeldUntil)

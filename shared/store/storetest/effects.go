@@ -119,6 +119,25 @@ var writes = map[string]func(*suite) write{ // never changes
 			return s.RecordCheck(s.Context(), &c, &first, nil, fx, now)
 		})
 	},
+	"ClaimCheck": func(s *suite) write {
+		return rowWrite(s.linked(), func(c connection.Connection, fx effects.Effects) error {
+			allowance := connection.CredentialAllowance(connection.UseChecking, carrier.Production, 0, strconv.FormatInt(s.id(), 10))
+			_, err := s.ClaimCheck(s.Context(), c, &connection.Call{Allowance: allowance, Limit: 1, Effects: fx}, now.Add(time.Minute), now)
+			return err
+		})
+	},
+	"TakeCall": func(s *suite) write {
+		full := connection.AccountAllowance(connection.UseLinking, s.id())
+		take := func(a connection.Allowance, fx effects.Effects) error {
+			wait, err := s.TakeCall(s.Context(), connection.Call{Allowance: a, Limit: 1, Effects: fx}, time.Minute, now)
+			if err == nil && wait > 0 {
+				err = connection.ErrAllowanceUsedUp(a.Use, 1, wait)
+			}
+			return err
+		}
+		s.ok(take(full, effects.Effects{}))
+		return writeOf(take, connection.AccountAllowance(connection.UseLinking, s.id()), full)
+	},
 	"FollowConnection": func(s *suite) write {
 		c := s.linked()
 		a := s.stored(c.AccountID)

@@ -21,7 +21,7 @@ const (
 // take asks for a call, and returns how long to wait for it.
 func (s *suite) take(credential connection.Allowance, at time.Time) time.Duration {
 	s.Helper()
-	return must(s.TakeCall(s.Context(), credential, allowance, allowanceWindow, at))
+	return must(s.TakeCall(s.Context(), connection.Call{Allowance: credential, Limit: allowance}, allowanceWindow, at))
 }
 
 // allowance is an allowance of which no call was made.
@@ -69,8 +69,8 @@ func (s allowances) TestOtherLimitCountsEarlierCalls() {
 		s.equal("wait", s.take(credential, milli(now).Add(time.Duration(i)*time.Second)), time.Duration(0))
 	}
 	at := milli(now).Add(30 * time.Second)
-	s.equal("the last but one", must(s.TakeCall(s.Context(), credential, 2, allowanceWindow, at)), 34*time.Second)
-	s.equal("the last", must(s.TakeCall(s.Context(), credential, 1, allowanceWindow, at)), 35*time.Second)
+	s.equal("the last but one", must(s.TakeCall(s.Context(), connection.Call{Allowance: credential, Limit: 2}, allowanceWindow, at)), 34*time.Second)
+	s.equal("the last", must(s.TakeCall(s.Context(), connection.Call{Allowance: credential, Limit: 1}, allowanceWindow, at)), 35*time.Second)
 }
 
 func (s allowances) TestNoMinuteHasMoreThanTenWhateverTheClocks() {
@@ -113,10 +113,10 @@ func (s allowances) TestLargeLimitSixtyAtATime() {
 	const large = 1_000_000
 	credential, at := s.allowance(), milli(now)
 	for range 60 {
-		s.equal("wait", must(s.TakeCall(s.Context(), credential, large, allowanceWindow, at)), time.Duration(0))
+		s.equal("wait", must(s.TakeCall(s.Context(), connection.Call{Allowance: credential, Limit: large}, allowanceWindow, at)), time.Duration(0))
 	}
-	s.equal("wait", must(s.TakeCall(s.Context(), credential, large, allowanceWindow, at)), allowanceWindow*60/large)
-	s.equal("wait after it", must(s.TakeCall(s.Context(), credential, large, allowanceWindow, at.Add(4*time.Millisecond))), time.Duration(0))
+	s.equal("wait", must(s.TakeCall(s.Context(), connection.Call{Allowance: credential, Limit: large}, allowanceWindow, at)), allowanceWindow*60/large)
+	s.equal("wait after it", must(s.TakeCall(s.Context(), connection.Call{Allowance: credential, Limit: large}, allowanceWindow, at.Add(4*time.Millisecond))), time.Duration(0))
 }
 
 func (s allowances) TestUsesAndAccountsCountSeparately() {
@@ -143,7 +143,7 @@ func (s allowances) TestUsesAndAccountsCountSeparately() {
 func (s allowances) TestConcurrentCalls() {
 	credential, made := s.allowance(), 0
 	for _, wait := range race(30, func(int) time.Duration {
-		wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, now)
+		wait, err := s.TakeCall(s.Context(), connection.Call{Allowance: credential, Limit: allowance}, allowanceWindow, now)
 		if err != nil {
 			s.Error(err)
 		}

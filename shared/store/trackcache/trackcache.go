@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
 )
@@ -24,20 +25,30 @@ func New(t *kit.Table) *Store { return &Store{t} }
 
 // TakeCall counts a call of the carrier and returns zero, if the allowance has room for
 // it: at most limit calls in any window. Else it returns how long until there is room.
-// See kit.Call.
-func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
-	e, waitOf, err := kit.Call(a, limit, window, now)
+// See kit.Call. The effects of the call are recorded in the same transaction, if it has any.
+func (s *Store) TakeCall(ctx context.Context, c connection.Call, window time.Duration, now time.Time) (wait time.Duration, err error) {
+	e, waitOf, err := kit.Call(c.Allowance, c.Limit, window, now)
 	if err != nil {
 		return 0, err
 	}
-	it, refused, err := s.table.WriteEdit(ctx, e)
-	if err != nil {
+	it, refused, err := s.takeCall(ctx, e, c.Effects, now)
+	switch {
+	case err != nil:
 		return 0, fmt.Errorf("taking a call: %w", err)
-	}
-	if !refused {
+	case !refused:
 		return 0, nil
 	}
 	return waitOf(it)
+}
+
+// takeCall makes the edit that counts a call. Without effects that costs one write, in a
+// transaction two.
+func (s *Store) takeCall(ctx context.Context, e *kit.Edit, fx effects.Effects, now time.Time) (it kit.Item, refused bool, err error) {
+	if len(fx.Events) == 0 && fx.Answer == nil {
+		return s.table.WriteEdit(ctx, e)
+	}
+	refusals, err := s.table.Commit(ctx, []kit.Part{s.table.Update(kit.PartCall, e)}, fx, now)
+	return refusals[kit.PartCall], refusals.Has(kit.PartCall), err
 }
 
 // CachedTracking reads the cache entries of at most 100 tracking numbers, in one call.
