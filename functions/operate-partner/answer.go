@@ -26,13 +26,13 @@ type partnerList struct {
 	Next     *int64    `json:"next"` // "after" of the next page; null on the last one
 }
 
-func newPartnerList(partners []account.Partner, more bool) partnerList {
+func newPartnerList(partners []account.Partner, next int64) partnerList {
 	body := partnerList{Partners: make([]partner, len(partners))}
 	for i, p := range partners {
 		body.Partners[i] = newPartner(p)
-		if more {
-			body.Next = &p.ID
-		}
+	}
+	if next != 0 {
+		body.Next = &next
 	}
 	return body
 }

@@ -132,11 +132,11 @@ func cleanOperator(field, s string) (string, *fault.Error) {
 }
 
 func (h *handler) listPartners(ctx context.Context, in *input) (any, error) {
-	partners, more, err := h.accounts.Partners(ctx, int64(in.after))
+	partners, next, err := h.accounts.Partners(ctx, int64(in.after))
 	if err != nil {
 		return nil, err
 	}
-	return newPartnerList(partners, more), nil
+	return newPartnerList(partners, next), nil
 }
 
 func (h *handler) disable(ctx context.Context, in *input) (any, error) {

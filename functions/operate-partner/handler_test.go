@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -172,6 +173,35 @@ func TestCommands(t *testing.T) {
 	list, ok := answer.(keyList)
 	if err != nil || !ok || len(list.APIKeys) != 2 || list.Partner.PartnerID != partnerID {
 		t.Errorf("list_keys = %+v, %v, want two keys", answer, err)
+	}
+}
+
+// TestPartnersInPages: a page has 100 partners at most, and leads to the next one.
+func TestPartnersInPages(t *testing.T) {
+	h, _ := open(t)
+	for id := int64(partnerID + 1); id <= 250; id++ {
+		if err := h.accounts.Store.CreatePartner(t.Context(), account.Partner{ID: id}, account.APIKey{ID: id, PartnerID: id, Hash: strconv.FormatInt(id, 10)}, effects.Effects{}, at()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []int64
+	pages := 0
+	for after := ""; ; pages++ {
+		answer, err := h.run(t.Context(), json.RawMessage(`{"command":"list_partners","operator":"jo"`+after+`}`))
+		list, ok := answer.(partnerList)
+		if err != nil || !ok || pages > 3 {
+			t.Fatalf("page %d = %+v, %v", pages, answer, err)
+		}
+		for _, p := range list.Partners {
+			got = append(got, p.PartnerID)
+		}
+		if list.Next == nil {
+			break
+		}
+		after = fmt.Sprintf(`,"after":%d`, *list.Next)
+	}
+	if len(got) != 246 || !slices.IsSorted(got) || pages != 2 {
+		t.Errorf("%d partners in %d pages and a last one: %v; want 246 in their order, in 2 and a last one", len(got), pages, got)
 	}
 }
 

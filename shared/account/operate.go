@@ -19,8 +19,9 @@ type PartnerChange struct {
 const PartnerPage = 100
 
 // Partners reads the partners in the order of their ids, PartnerPage at most, after an id
-// (0: from the first). more tells whether partners follow.
-func (s *Service) Partners(ctx context.Context, after int64) (partners []Partner, more bool, err error) {
+// (0: from the first), without those that cannot be read. The next page begins after next;
+// zero: nothing follows.
+func (s *Service) Partners(ctx context.Context, after int64) (partners []Partner, next int64, err error) {
 	return s.Store.ListPartners(ctx, after, PartnerPage)
 }
 

@@ -77,8 +77,9 @@ type Store interface {
 	// Partner reads a partner and its keys, the oldest first: fault.NotFound if there is
 	// none.
 	Partner(ctx context.Context, partnerID int64) (Partner, []APIKey, error)
-	// ListPartners reads a page of partners by id.
-	ListPartners(ctx context.Context, after int64, limit int) (partners []Partner, more bool, err error)
+	// ListPartners reads a page of partners by id, without those that cannot be read. The next
+	// page begins after next; zero: nothing follows.
+	ListPartners(ctx context.Context, after int64, limit int) (partners []Partner, next int64, err error)
 	// ChangePartner writes the differences: fault.Precondition if the partner or one of
 	// its keys has changed since they were read; NotFound; an error with ErrIDTaken in
 	// its chain.

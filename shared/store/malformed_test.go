@@ -213,6 +213,67 @@ func TestMalformedAccount(t *testing.T) {
 	}
 }
 
+// TestMalformedPartners: partners that cannot be read, are not there, or whose entry in the
+// list has another form keep no other from being listed, on whatever page they are.
+func TestMalformedPartners(t *testing.T) {
+	t.Parallel()
+	s := storetest.NewMemory()
+	set := func(k kit.Key, expression string, values kit.Item) {
+		t.Helper()
+		_, err := s.Table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(dynamotest.Name), Key: k.Item(), UpdateExpression: aws.String(expression), ExpressionAttributeValues: values,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var want []int64
+	const malformed = 8
+	for id := int64(1); id <= 12; id++ {
+		p := account.Partner{ID: id, Name: "Shop Ltd", Environment: carrier.Production}
+		if err := s.CreatePartner(t.Context(), p, account.APIKey{ID: id, PartnerID: id, Hash: strconv.FormatInt(id, 10)}, effects.Effects{}, time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+		switch id {
+		case 1, 5, 6, 12:
+			set(kit.PartnerKey(id), "SET disabled_at = :v", kit.Item{":v": kit.TextValue("canary")})
+		case 8:
+			set(kit.PartnerKey(id), "REMOVE partner_id", nil)
+		default:
+			want = append(want, id)
+		}
+	}
+	for _, sk := range []string{"00000000030", "0000000013x", "0000000014x"} {
+		set(kit.Key{PK: kit.PartnersKey(1).PK, SK: sk}, "SET email_key = :v", kit.Item{":v": kit.TextValue("canary")})
+	}
+	for limit := 2; limit <= 15; limit++ {
+		points := metricstest.Of(t, func(ctx context.Context) {
+			var got []int64
+			for after, pages := int64(0), 1; ; pages++ {
+				page, next, err := s.ListPartners(ctx, after, limit)
+				if err != nil || len(page) > limit || pages > 12 {
+					t.Fatalf("page %d of %d: %d partners, %v", pages, limit, len(page), err)
+				}
+				for _, p := range page {
+					got = append(got, p.ID)
+				}
+				if after = next; next == 0 {
+					break
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("in pages of %d: %v, want %v", limit, got, want)
+			}
+		})
+		if n := points["Malformed"]; len(n) != 1 || n[0] < malformed-1 || limit == 15 && n[0] != malformed {
+			t.Errorf("in pages of %d: %v malformed, want about %d", limit, n, malformed)
+		}
+	}
+	if page, next, err := s.ListPartners(t.Context(), 12, 1); err == nil {
+		t.Errorf("a page of which nothing can be read = %v, %d, want an error", page, next)
+	}
+}
+
 // TestFromStream: the record of an event's item in the stream has what a list has of it.
 func TestFromStream(t *testing.T) {
 	t.Parallel()

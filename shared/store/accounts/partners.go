@@ -2,13 +2,16 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/store/keys"
 	"carrierlink/shared/store/kit"
 )
@@ -54,34 +57,56 @@ func (s *Store) Partner(ctx context.Context, partnerID int64) (p account.Partner
 }
 
 // ListPartners reads at most limit (1 to 100) partners in the order of their ids, after an
-// id (0: from the first). more tells whether partners follow.
-func (s *Store) ListPartners(ctx context.Context, after int64, limit int) (partners []account.Partner, more bool, err error) {
+// id (0: from the first). next is the id after which the next page begins, zero if nothing
+// follows. A partner that cannot be read is counted, logged and left out.
+func (s *Store) ListPartners(ctx context.Context, after int64, limit int) (partners []account.Partner, next int64, err error) {
 	from, to := kit.PartnersKey(after+1), kit.PartnersKey(maxID)
 	items, more, err := s.table.QueryPage(ctx, s.table.Range(from.PK, from.SK, to.SK), 0, limit, time.Time{})
 	if err != nil {
-		return nil, false, fmt.Errorf("listing partners: %w", err)
+		return nil, 0, fmt.Errorf("listing partners: %w", err)
 	}
-	if len(items) == 0 {
-		return nil, false, nil
-	}
-	own := make([]kit.Key, len(items))
-	for i, it := range items {
-		if own[i], err = kit.ListedPartner(it); err != nil {
-			return nil, false, err
+	var own []kit.Key
+	for _, it := range items {
+		id, err := kit.ListedPartner(it)
+		if err != nil {
+			reportUnreadable(ctx, it, err)
+			continue
 		}
+		own, next = append(own, kit.PartnerKey(id)), id
+	}
+	switch {
+	case len(own) > 0:
+	case more:
+		return nil, 0, errors.New("a whole page of the list of partners cannot be read")
+	default:
+		return nil, 0, nil
+	}
+	if !more {
+		next = 0
 	}
 	found, err := s.table.BatchGet(ctx, own)
 	if err != nil {
-		return nil, false, fmt.Errorf("reading partners: %w", err)
+		return nil, 0, fmt.Errorf("reading partners: %w", err)
 	}
 	for _, k := range own {
 		p, err := partnerFromItem(found[k])
+		if err == nil && kit.PartnerKey(p.ID) != k {
+			err = errors.New("the list has a partner that is not there")
+		}
 		if err != nil {
-			return nil, false, err
+			reportUnreadable(ctx, k.Item(), err)
+			continue
 		}
 		partners = append(partners, p)
 	}
-	return partners, more, nil
+	return partners, next, nil
+}
+
+// reportUnreadable records that a list leaves out a partner.
+func reportUnreadable(ctx context.Context, it kit.Item, err error) {
+	r := kit.Reader{It: it}
+	metrics.Add(ctx, metrics.Malformed, "", 1)
+	slog.ErrorContext(ctx, "a partner cannot be read", slog.String("pk", r.Key().PK), slog.String("sk", r.Key().SK), slog.String("error", err.Error()))
 }
 
 // ChangePartner writes what differs between a partner with its keys as they were read and

@@ -225,14 +225,14 @@ func PartnersKey(id int64) Key { return Key{partnersPK, fmt.Sprintf("%010d", id)
 // partnersPK is the partition of the list of partners.
 const partnersPK = "PARTNERS"
 
-// ListedPartner returns the key of the partner that an item of the list stands for.
-func ListedPartner(it Item) (Key, error) {
+// ListedPartner returns the id of the partner that an item of the list stands for.
+func ListedPartner(it Item) (int64, error) {
 	r := Reader{It: it}
 	id, err := strconv.ParseInt(r.Text(AttrSK), 10, 64)
-	if err != nil {
-		return Key{}, errors.New("sort key is not a partner's id")
+	if err != nil || PartnersKey(id) != r.Key() {
+		return 0, errors.New("sort key is not a partner's id")
 	}
-	return PartnerKey(id), nil
+	return id, nil
 }
 
 // AccountKey returns the key of an account.

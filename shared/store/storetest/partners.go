@@ -120,7 +120,10 @@ func (s partners) TestListInPages() {
 	}
 	var after int64
 	for found := 0; ; {
-		page, more := must2(s.ListPartners(s.Context(), after, 2))
+		page, next := must2(s.ListPartners(s.Context(), after, 2))
+		if len(page) > 2 {
+			s.Fatalf("a page of %d partners, at most 2 were asked for", len(page))
+		}
 		for _, p := range page {
 			if p.ID <= after {
 				s.Fatalf("partner %d is listed after %d", p.ID, after)
@@ -130,9 +133,10 @@ func (s partners) TestListInPages() {
 				s.equal("name", p.Name, "Shop Ltd")
 			}
 		}
-		if !more {
+		if next == 0 {
 			s.equal("found", found, len(mine))
 			return
 		}
+		s.equal("next", next, after)
 	}
 }
