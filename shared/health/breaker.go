@@ -24,6 +24,7 @@ type Breaker struct {
 	Peers     []Peer    // a few working connections, the latest good answer first
 	Doubts    []Doubt   // refusals that wait for the carrier's answer to another account
 	ControlAt time.Time // when the last control check was sent; zero if none was
+	Outage    Outage    // what partners are told
 	// Version counts the writes; a write requires the version that was read.
 	Version int64
 }

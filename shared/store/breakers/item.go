@@ -34,8 +34,18 @@ func breakerFields(f *kit.Fields, b *health.Breaker) {
 	f.Time("probe_at", &b.ProbeAt)
 	f.Time("control_at", &b.ControlAt)
 	f.Int(kit.AttrVersion, &b.Version)
+	outageFields(f, &b.Outage)
 	kit.List(f, "peers", &b.Peers, peerFields)
 	kit.List(f, "doubts", &b.Doubts, doubtFields)
+}
+
+func outageFields(f *kit.Fields, o *health.Outage) {
+	f.Time("outage_began_at", &o.BeganAt)
+	f.Time("outage_ended_at", &o.EndedAt)
+	f.Text("outage_failure", &o.Failure)
+	f.Time("outage_at", &o.At)
+	f.Bool("outage_told", &o.Told)
+	f.Int("outage_after", &o.After)
 }
 
 func peerFields(f *kit.Fields, p *health.Peer) {

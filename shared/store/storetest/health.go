@@ -122,6 +122,7 @@ func (s carrierHealth) TestBreakers() {
 		opened.Doubts = []health.Doubt{
 			{AccountID: 6, ConnectionID: "se-7", CredentialID: "8", Since: milli(now), At: milli(now.Add(time.Minute))}, {PartnerID: 9, At: milli(now)},
 		}
+		opened.Outage = health.Outage{BeganAt: milli(now), EndedAt: milli(now.Add(time.Hour)), Failure: "outage", At: milli(now.Add(time.Minute)), Told: true, After: 1<<31 - 1}
 		s.ok(s.SaveBreaker(s.Context(), &opened))
 		s.equal("version", opened.Version, b.Version+1)
 		s.fails("late", s.SaveBreaker(s.Context(), &late), fault.State)
@@ -135,6 +136,8 @@ func (s carrierHealth) TestBreakers() {
 			return s.SaveBreaker(s.Context(), &mine)
 		}), fault.State)
 		closed := must(s.Breakers(s.Context()))[name].Closed(milli(now.Add(time.Hour)))
+		s.equal("outage of the closed one", closed.Outage, opened.Outage)
+		closed.Outage = health.Outage{}
 		s.ok(s.SaveBreaker(s.Context(), &closed))
 		a := s.account()
 		l := s.load(a.ID, store.Want{Breakers: true})
