@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
+	"carrierlink/shared/schedule"
 )
 
 // TestBodiesMatchTheContract makes events with the services, and compares each list with
@@ -30,6 +33,7 @@ func TestBodiesMatchTheContract(t *testing.T) {
 	d.URL = "https://api.example.com"
 	changeAccount(t, d)
 	changeConnections(t, d)
+	changeCarrier(t, d)
 
 	var seen []string
 	most := 0 // differences in an event
@@ -185,4 +189,41 @@ func changeConnections(t *testing.T, d *front) {
 		ok(err)
 	}
 	ok(d.Connections.Unlink(ctx, d.Row(blocked.ID), false, effects.MadeBy[*connection.Connection](by)))
+}
+
+// changeCarrier makes each event of a carrier.
+func changeCarrier(t *testing.T, d *front) {
+	t.Helper()
+	nothingDue := schedule.Traffic{Queue: fullQueue{}, PerMinute: 1}
+	dispatcher := schedule.Dispatcher{Store: d.Store, Timing: health.Timing{Speed: 1}, Now: d.Now, Window: time.Minute, Production: nothingDue, Sandbox: nothingDue}
+	b := health.Breaker{Carrier: carrier.StarTrack}
+	for _, next := range []func(health.Breaker) health.Breaker{
+		func(b health.Breaker) health.Breaker { return b.Opened("forbidden", d.Now(), dispatcher.Timing) },
+		func(b health.Breaker) health.Breaker { return b.Closed(d.Now()) },
+	} {
+		b = next(b)
+		if err := d.Store.SaveBreaker(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		d.Pass(time.Minute)
+		if p, err := dispatcher.RunPass(t.Context()); err != nil || p.Told != 2 {
+			t.Fatalf("the pass told %d partners, want 2; %v", p.Told, err)
+		}
+		breakers, err := d.Store.Breakers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = breakers[carrier.StarTrack]
+	}
+}
+
+// fullQueue takes no message.
+type fullQueue struct{}
+
+// Backlog returns more than a pass may add to.
+func (fullQueue) Backlog(context.Context) (int, error) { return 1_000_000, nil }
+
+// Send is never called.
+func (fullQueue) Send(context.Context, []schedule.Delayed) error {
+	return errors.New("the queue is full")
 }

@@ -238,12 +238,13 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestWhoseEvents: a partner reads those of all its accounts and, in the audit log, its own;
-// an account those of itself.
+// TestWhoseEvents: a partner reads those of all its accounts, outages and, in the audit log,
+// its own; an account those of itself.
 func TestWhoseEvents(t *testing.T) {
 	d := newFront(t)
 	foreign := d.happens(6, 81, effects.AccountUpdated, start(), nil)
 	partners := d.happens(5, 0, effects.PartnerKeyCreated, start().Add(-4*time.Second), nil)
+	outage := d.happens(5, 0, effects.CarrierOutageBegan, start().Add(-3500*time.Millisecond), nil)
 	disabled := d.happens(5, 73, effects.AccountUpdated, start().Add(-3*time.Second), nil)
 	other := d.happens(5, 72, effects.AccountUpdated, start().Add(-2*time.Second), nil)
 	mine := d.happens(5, 71, effects.AccountUpdated, start().Add(-time.Second), nil)
@@ -252,7 +253,8 @@ func TestWhoseEvents(t *testing.T) {
 		headers          []string
 		events, log      []string
 	}{
-		{"partner 5", "partner 5", "", nil, []string{mine, other, disabled}, []string{mine, other, disabled, partners}},
+		{"partner 5", "partner 5", "", nil, []string{mine, other, disabled, outage}, []string{mine, other, disabled, outage, partners}},
+		{"partner 5 of outages", "partner 5", "?event_type=carrier_outage_began", nil, []string{outage}, []string{outage}},
 		{"partner 5 of one account", "partner 5", "?account_id=72", nil, []string{other}, []string{other}},
 		{"partner 5 of one account as ShipEngine prints it", "partner 5", "?account_id=se-72", nil, []string{other}, []string{other}},
 		{"partner 5 of a disabled account", "partner 5", "?account_id=73", nil, []string{disabled}, []string{disabled}},
@@ -268,10 +270,10 @@ func TestWhoseEvents(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			functiontest.Diff(t, "events", tc.events, d.listed(tc.who, tc.query, tc.headers...))
 			functiontest.Diff(t, "log", tc.log, d.logged(tc.who, tc.query, tc.headers...))
-			for _, id := range []string{foreign, partners, disabled, other, mine} {
+			for _, id := range []string{foreign, partners, outage, disabled, other, mine} {
 				want := []string{"404", "not_found"}
 				resp := d.ask(tc.who, "/v1/events/"+id, tc.headers...)
-				if strings.Contains(tc.query, "account_id") { // a filter of lists only
+				if tc.query != "" { // a filter of lists only
 					continue
 				}
 				if slices.Contains(tc.events, id) {
@@ -368,7 +370,7 @@ func TestEventBody(t *testing.T) {
 	got := page.Events[i]
 	for what, pair := range map[string][2]any{
 		"resource_type": {"API_CARRIER_CONNECTED", got.ResourceType}, "resource_url": {"https://api.example.com/v1-proxy/v1/carriers/" + conn.ID, got.ResourceURL},
-		"account_id": {int64(71), got.AccountID}, "created_at": {"2026-03-01T00:00:30.123Z", *got.CreatedAt}, "external_account_id": {"shop-71", *got.ExternalAccountID},
+		"account_id": {int64(71), *got.AccountID}, "created_at": {"2026-03-01T00:00:30.123Z", *got.CreatedAt}, "external_account_id": {"shop-71", *got.ExternalAccountID},
 	} {
 		functiontest.Diff(t, what, pair[0], pair[1])
 	}
@@ -377,6 +379,30 @@ func TestEventBody(t *testing.T) {
 	}
 	for _, who := range []string{"account 71", "partner 5"} { // the same, whoever reads it
 		functiontest.Diff(t, who, got, functiontest.Read[views.Event](t, d.ask(who, "/v1/events/"+got.EventID), http.StatusOK))
+	}
+}
+
+// TestOutageBody: an outage is no account's.
+func TestOutageBody(t *testing.T) {
+	d := newFront(t)
+	d.URL = "https://api.example.com/v1-proxy"
+	id := d.happens(5, 0, effects.CarrierOutageEnded, start().Add(time.Second), func(e *effects.Recorded) {
+		e.Subject, e.Data, e.By = "carrier startrack", []byte(`{"carrier_code":"startrack"}`), effects.By{Actor: effects.Schedule}
+	})
+	want := `{"event_id":"` + id + `","event":"carrier_outage_ended","created_at":"2026-03-01T00:00:31.123Z","account_id":null,"external_account_id":null,` +
+		`"resource_url":"https://api.example.com/v1-proxy/v1/carriers/status","data":{"carrier_code":"startrack"}}`
+	first := d.ask("partner 5", "/v1/events/"+id)
+	functiontest.Diff(t, "event", want, first.Body)
+	if again := d.ask("partner 5", "/v1/events/"+id, "If-None-Match", first.Headers["ETag"]); again.StatusCode != http.StatusNotModified {
+		t.Errorf("with the tag %q: %d %s", first.Headers["ETag"], again.StatusCode, again.Body)
+	}
+	if page := d.ask("partner 5", "/v1/events"); !strings.Contains(page.Body, `{"events":[`+want+`]`) {
+		t.Errorf("the list is %s, want %s in it", page.Body, want)
+	}
+	entry := `"action":"carrier_outage_ended","at":"2026-03-01T00:00:31.123Z","account_id":null,"subject":"carrier startrack",` +
+		`"actor":{"type":"schedule","api_key_id":null,"partner_id":null,"operator":null},"source_ip":null,"request_id":null,"data":{"carrier_code":"startrack"}}`
+	if log := d.ask("partner 5", "/v1/audit_log?actor=schedule"); !strings.Contains(log.Body, entry) {
+		t.Errorf("the audit log is %s, want %s in it", log.Body, entry)
 	}
 }
 

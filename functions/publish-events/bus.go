@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
+
+	"carrierlink/shared/account"
 )
 
 // bus is an event bus of EventBridge.
@@ -36,11 +38,11 @@ const source = "carrierlink"
 
 // entry is an event as the bus gets it.
 type entry struct {
-	id        string
-	accountID int64
-	kind      string // its detail-type
-	at        time.Time
-	detail    []byte // JSON
+	id     string
+	owner  account.Owned // account 0: the partner itself
+	kind   string        // its detail-type
+	at     time.Time
+	detail []byte // JSON
 }
 
 // errNever marks an event that EventBridge will never accept, even when it accepts the

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/account"
 )
 
 // fakeAPI answers PutEvents.
@@ -39,7 +41,7 @@ func refused(code string) types.PutEventsResultEntry {
 // TestPut checks what is told of each event: never EventBridge's own text, which may quote it.
 func TestPut(t *testing.T) {
 	at := time.Date(2031, 1, 2, 3, 4, 5, 678e6, time.UTC)
-	entries := []entry{{"se-1", 71, "account_created", at, []byte(`{"a":1}`)}, {"se-2", 72, "account_deleted", at, []byte(`{"b":1}`)}}
+	entries := []entry{{"se-1", account.Owned{AccountID: 71}, "account_created", at, []byte(`{"a":1}`)}, {"se-2", account.Owned{AccountID: 72}, "account_deleted", at, []byte(`{"b":1}`)}}
 	for _, tc := range []struct {
 		name    string
 		answers []types.PutEventsResultEntry

@@ -49,10 +49,10 @@ type detail struct {
 	PartnerID int64 `json:"partner_id"`
 }
 
-// publish puts the events of a batch on the bus, those of an account in their order. An
-// event that can never be published is counted, logged and left out. If others were not
-// accepted, publish returns an error, and Lambda passes the batch on again: so events are
-// published at least once.
+// publish puts the events of a batch on the bus, those of each owner (an account, or a partner
+// itself) in their order. An event that can never be published is counted, logged and left
+// out. If others were not accepted, publish returns an error, and Lambda passes the batch on
+// again: so events are published at least once.
 func (h *handler) publish(ctx context.Context, b batch) error {
 	ctx, points := h.metrics.Start(ctx)
 	found := h.read(ctx, b)
@@ -65,9 +65,9 @@ func (h *handler) publish(ctx context.Context, b batch) error {
 	return err
 }
 
-// read returns the events of a batch that are published, those of accounts, by their ids:
-// records of one transaction may be in any order (DynamoDB Developer Guide, "Amazon DynamoDB
-// Transactions: How it works").
+// read returns the events of a batch that are published, by their ids: records of one
+// transaction may be in any order (DynamoDB Developer Guide, "Amazon DynamoDB Transactions:
+// How it works").
 func (h *handler) read(ctx context.Context, b batch) []effects.Event {
 	var found []effects.Event
 	for _, record := range b.Records {
@@ -76,12 +76,18 @@ func (h *handler) read(ctx context.Context, b batch) []effects.Event {
 			reportUnpublishable(ctx, e.ID, err)
 			continue
 		}
-		if e.AccountID != 0 && !e.Type.AuditOnly() {
+		if isPublished(e.Event) {
 			found = append(found, e.Event)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b effects.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return found
+}
+
+// isPublished reports whether an event is published. A partner's own is only if its type is
+// known: of a later version's, some may be for the audit log only.
+func isPublished(e effects.Event) bool {
+	return slices.Contains(effects.EventTypes(), e.Type) || e.AccountID != 0 && !e.Type.AuditOnly()
 }
 
 // reportUnpublishable records that an event is never published.
@@ -104,13 +110,13 @@ func (h *handler) entries(ctx context.Context, found []effects.Event) ([]entry, 
 	address := func(path string) string { return h.url + path }
 	var all []entry
 	for _, e := range found {
-		name := names[account.Owned{PartnerID: e.PartnerID, AccountID: e.AccountID}]
-		text, err := json.Marshal(detail{views.NewEvent(e, name, address), e.PartnerID})
+		owner := account.Owned{PartnerID: e.PartnerID, AccountID: e.AccountID}
+		text, err := json.Marshal(detail{views.NewEvent(e, names[owner], address), e.PartnerID})
 		if err != nil {
 			reportUnpublishable(ctx, e.ID, err)
 			continue
 		}
-		one := entry{e.ID, e.AccountID, string(e.Type), e.At, text}
+		one := entry{e.ID, owner, string(e.Type), e.At, text}
 		if one.size() > maxBytes {
 			reportUnpublishable(ctx, e.ID, fmt.Errorf("it has %d bytes, the bus takes %d", one.size(), maxBytes))
 			continue
@@ -128,8 +134,8 @@ const attempts = 5
 const firstPause = 100 * time.Millisecond
 
 // putAll puts events on the bus, and returns how many it accepted. A call has one event of an
-// account at most, and one that was refused is tried again before the later ones of its
-// account: so its events arrive in order. The error is of the last call.
+// owner at most, and one that was refused is tried again before the later ones of its owner:
+// so its events arrive in order. The error is of the last call.
 func (h *handler) putAll(ctx context.Context, waiting []entry) (published int, err error) {
 	for idle := 0; len(waiting) > 0; {
 		next := nextOfEach(waiting)
@@ -162,15 +168,15 @@ func (h *handler) putAll(ctx context.Context, waiting []entry) (published int, e
 	return published, nil
 }
 
-// nextOfEach returns the next event of each account, maxEntries at most.
+// nextOfEach returns the next event of each owner, maxEntries at most.
 func nextOfEach(waiting []entry) []entry {
 	var next []entry
-	seen := map[int64]bool{}
+	seen := map[account.Owned]bool{}
 	for _, e := range waiting {
-		if !seen[e.accountID] && len(next) < maxEntries {
+		if !seen[e.owner] && len(next) < maxEntries {
 			next = append(next, e)
 		}
-		seen[e.accountID] = true
+		seen[e.owner] = true
 	}
 	return next
 }

@@ -33,17 +33,17 @@ type fakeBus struct {
 	fail   func() error        // of a call; nil: none
 	got    []entry             // accepted
 	most   int                 // entries of a call
-	mixed  bool                // a call had two events of an account
+	mixed  bool                // a call had two events of an owner
 }
 
 // Put accepts or refuses events.
 func (b *fakeBus) Put(_ context.Context, entries []entry) ([]error, error) {
 	b.most = max(b.most, len(entries))
-	seen := map[int64]bool{}
+	seen := map[account.Owned]bool{}
 	refused := make([]error, len(entries))
 	for i, e := range entries {
-		b.mixed = b.mixed || seen[e.accountID]
-		seen[e.accountID] = true
+		b.mixed = b.mixed || seen[e.owner]
+		seen[e.owner] = true
 		if b.refuse != nil {
 			refused[i] = b.refuse(e)
 		}
@@ -283,7 +283,7 @@ func TestOnceOrMore(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		d := newFixture(t)
-		owners := []account.Owned{{PartnerID: 5, AccountID: 71}, {PartnerID: 5, AccountID: 72}, {PartnerID: 6, AccountID: 81}}
+		owners := []account.Owned{{PartnerID: 5, AccountID: 71}, {PartnerID: 5, AccountID: 72}, {PartnerID: 6, AccountID: 81}, {PartnerID: 5}, {PartnerID: 6}}
 		for range random.IntN(60) {
 			o := owners[random.IntN(len(owners))]
 			d.happen(o.PartnerID, o.AccountID, effects.EventTypes()[random.IntN(len(effects.EventTypes()))])
@@ -316,30 +316,30 @@ func TestOnceOrMore(t *testing.T) {
 			}
 			records = records[len(part):]
 		}
-		first := map[int64][]string{}
+		first := map[account.Owned][]string{}
 		seen := map[string]bool{}
 		for _, e := range d.bus.got {
 			if !seen[e.id] {
 				seen[e.id] = true
-				first[e.accountID] = append(first[e.accountID], e.id)
+				first[e.owner] = append(first[e.owner], e.id)
 			}
 		}
-		for id, got := range first {
+		for owner, got := range first {
 			if !slices.IsSorted(got) {
-				t.Errorf("seed %d: events of %d arrive as %q", seed, id, got)
+				t.Errorf("seed %d: events of %+v arrive as %q", seed, owner, got)
 			}
 		}
 		if len(seen) != len(want) || d.bus.most > maxEntries || d.bus.mixed {
-			t.Errorf("seed %d: %d of %d events arrived; calls of up to %d, two events of an account in one: %t", seed, len(seen), len(want), d.bus.most, d.bus.mixed)
+			t.Errorf("seed %d: %d of %d events arrived; calls of up to %d, two events of an owner in one: %t", seed, len(seen), len(want), d.bus.most, d.bus.mixed)
 		}
 	}
 }
 
-// TestManyAccounts: a call has ten events at most.
-func TestManyAccounts(t *testing.T) {
+// TestManyOwners: a call has ten events at most, also of the same outage for many partners.
+func TestManyOwners(t *testing.T) {
 	var waiting []entry
 	for i := range 95 {
-		waiting = append(waiting, entry{accountID: int64(i % 31), id: fmt.Sprintf("%03d", i)})
+		waiting = append(waiting, entry{owner: account.Owned{PartnerID: int64(i % 31)}, id: fmt.Sprintf("%03d", i)})
 	}
 	calls := 0
 	d := newFixture(t)
@@ -350,11 +350,12 @@ func TestManyAccounts(t *testing.T) {
 }
 
 // TestDetail checks what the bus gets. The entries of the operator are for the audit log
-// only, an external id is that of the event's partner only, and a type of a later version,
-// which another function may have already, is published like the others.
+// only, an outage is no account's, and an external id is that of the event's partner only. A
+// type of a later version, which another function may have already, is published like the
+// others if it is an account's.
 func TestDetail(t *testing.T) {
 	d := newFixture(t)
-	d.happen(5, 0, effects.PartnerKeyCreated, "partner_praised")
+	d.happen(5, 0, effects.PartnerKeyCreated, "partner_praised", effects.CarrierOutageBegan)
 	d.happen(5, 71, effects.AccountUpdated)
 	d.happen(5, 72, "account_praised")
 	d.happen(7, 71, effects.AccountDeleted) // a purged account had the id before
@@ -375,9 +376,10 @@ func TestDetail(t *testing.T) {
 	}
 	const url = "https://api.example.com/v1/partners/accounts/71"
 	want := []map[string]any{
-		{"event": "account_updated", "created_at": "2031-01-02T03:04:05.003Z", "account_id": 71.0, "external_account_id": "shop-71", "resource_url": url, "data": map[string]any{"n": 6.0}, "partner_id": 5.0},
-		{"event": "account_praised", "created_at": "2031-01-02T03:04:05.004Z", "account_id": 72.0, "external_account_id": nil, "resource_url": url[:len(url)-1] + "2", "data": map[string]any{"n": 7.0}, "partner_id": 5.0},
-		{"event": "account_deleted", "created_at": "2031-01-02T03:04:05.005Z", "account_id": 71.0, "external_account_id": nil, "resource_url": url, "data": map[string]any{"n": 8.0}, "partner_id": 7.0},
+		{"event": "carrier_outage_began", "created_at": "2031-01-02T03:04:05.003Z", "account_id": nil, "external_account_id": nil, "resource_url": "https://api.example.com/v1/carriers/status", "data": map[string]any{"n": 6.0}, "partner_id": 5.0},
+		{"event": "account_updated", "created_at": "2031-01-02T03:04:05.004Z", "account_id": 71.0, "external_account_id": "shop-71", "resource_url": url, "data": map[string]any{"n": 7.0}, "partner_id": 5.0},
+		{"event": "account_praised", "created_at": "2031-01-02T03:04:05.005Z", "account_id": 72.0, "external_account_id": nil, "resource_url": url[:len(url)-1] + "2", "data": map[string]any{"n": 8.0}, "partner_id": 5.0},
+		{"event": "account_deleted", "created_at": "2031-01-02T03:04:05.006Z", "account_id": 71.0, "external_account_id": nil, "resource_url": url, "data": map[string]any{"n": 9.0}, "partner_id": 7.0},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)

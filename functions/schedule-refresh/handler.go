@@ -32,7 +32,7 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 			break
 		}
 		p, err := h.pass(ctx)
-		sum.Due, sum.Sent, sum.Probes, sum.Backlog = sum.Due+p.Due, sum.Sent+p.Sent, sum.Probes+p.Probes, p.Backlog
+		sum.Due, sum.Sent, sum.Probes, sum.Backlog, sum.Told = sum.Due+p.Due, sum.Sent+p.Sent, sum.Probes+p.Probes, p.Backlog, sum.Told+p.Told
 		sum.Malformed = max(sum.Malformed, p.Malformed) // each pass skips the same ones
 		if err != nil {
 			errs = append(errs, err)
@@ -44,6 +44,6 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 		metrics.Add(ctx, metrics.Malformed, "", int64(sum.Malformed))
 	}
 	points.Log(ctx, slog.Default(), level, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
-		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed))
+		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed), slog.Int("told", sum.Told))
 	return sum, errors.Join(errs...)
 }

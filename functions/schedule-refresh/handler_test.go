@@ -21,7 +21,7 @@ import (
 // is up, no further pass is made.
 func TestRunFails(t *testing.T) {
 	first, third := errors.New("first"), errors.New("third")
-	one := schedule.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5}
+	one := schedule.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5, Told: 6}
 	tests := []struct {
 		name   string
 		within time.Duration
@@ -30,8 +30,8 @@ func TestRunFails(t *testing.T) {
 		made   int
 		is     []error
 	}{
-		{"two passes fail", time.Hour, []error{first, nil, third}, schedule.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5}, 3, []error{first, third}},
-		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, schedule.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5}, 2, []error{context.DeadlineExceeded}},
+		{"two passes fail", time.Hour, []error{first, nil, third}, schedule.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5, Told: 18}, 3, []error{first, third}},
+		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, schedule.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5, Told: 12}, 2, []error{context.DeadlineExceeded}},
 		{"a pass fails, and the time is up", 19 * time.Second, []error{first, nil, nil}, one, 1, []error{first, context.DeadlineExceeded}},
 	}
 	for _, tc := range tests {

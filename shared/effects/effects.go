@@ -49,7 +49,7 @@ type Event struct {
 	ID        string // see newEventID
 	Type      EventType
 	PartnerID int64
-	AccountID int64  // zero: the partner itself has changed
+	AccountID int64  // zero: see Report
 	Subject   string // see Report
 	At        time.Time
 	Data      []byte // JSON, at most MaxEventData bytes

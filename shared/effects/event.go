@@ -44,6 +44,12 @@ const (
 	CarrierCreditBlocked    EventType = "carrier_credit_blocked"
 )
 
+// The events of carriers. They are a partner's own, because an outage concerns no account alone.
+const (
+	CarrierOutageBegan EventType = "carrier_outage_began"
+	CarrierOutageEnded EventType = "carrier_outage_ended"
+)
+
 // The operator's changes of a partner. They are in the audit log only: see AuditTypes.
 const (
 	PartnerCreated    EventType = "partner_created"
@@ -65,6 +71,7 @@ func EventTypes() []EventType {
 		APIKeyCreated, APIKeyRotated, APIKeyDeleted, APIKeyExpiring,
 		CarrierConnected, CarrierUpdated, CarrierRolledBack, CarrierDegraded, CarrierActionRequired, CarrierRestricted, CarrierRecovered,
 		CarrierDisconnected, CarrierAccountChanged, CarrierContractExpiring, CarrierCreditBlocked,
+		CarrierOutageBegan, CarrierOutageEnded,
 	}
 }
 
@@ -113,7 +120,7 @@ func (l *Listing) Matches(r *Recorded) bool {
 type Report struct {
 	Type      EventType
 	PartnerID int64
-	AccountID int64  // zero: the partner itself has changed
+	AccountID int64  // zero: the partner itself has changed, or a carrier
 	Subject   string // what changed: a carrier_id, or for example "api_key 17"
 	Data      any
 }

@@ -18,7 +18,7 @@ const (
 	BreakerOpen                  // 1 while the breaker of the lane's carrier is open, else 0
 	QueueRoom                    // number of production checks that a pass may start
 	Throttles                    // count of calls that AWS throttled until the SDK gave up
-	InternalErrors               // count of scheduled checks that failed through our fault
+	InternalErrors               // count of scheduled checks, and announcements of outages, that failed through our fault
 	Malformed                    // count of index entries, messages, events and their accounts that cannot be read
 	OldestRepair                 // s for which the oldest unfinished work has been due for repair
 	RepairsBusy                  // count of unfinished work that another process held

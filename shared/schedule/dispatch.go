@@ -13,8 +13,10 @@ import (
 	"slices"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/metrics"
@@ -29,6 +31,11 @@ type Store interface {
 	// SaveBreaker writes a breaker. It returns fault.State when the breaker has
 	// changed since it was read.
 	SaveBreaker(ctx context.Context, b *health.Breaker) error
+	// ListPartners reads a page of partners by id, without those that cannot be read. The next
+	// page begins after next; zero: nothing follows.
+	ListPartners(ctx context.Context, after int64, limit int) (partners []account.Partner, next int64, err error)
+	// InsertEvents writes events, each unless it is there already.
+	InsertEvents(ctx context.Context, fx effects.Effects) error
 }
 
 // Queue carries messages to the worker.
@@ -89,6 +96,7 @@ type Pass struct {
 	Controls  int `json:"controls"`  // control checks, among those sent
 	Backlog   int `json:"backlog"`   // in both queues before the pass
 	Malformed int `json:"malformed"` // entries of the index that were skipped
+	Told      int `json:"told"`      // partners that an announcement of an outage has reached
 }
 
 // RunPass sends messages for the connections that are due: through each Traffic at
@@ -97,6 +105,8 @@ type Pass struct {
 // connections stay due. Two dispatchers at once send duplicate messages, which do no
 // harm, and one probe. A failure in one lane does not keep the other lanes from
 // being sent; the error joins all failures.
+//
+// After that it tells partners of outages: see announce, whose failures are not RunPass's.
 func (d *Dispatcher) RunPass(ctx context.Context) (Pass, error) {
 	breakers, err := d.Store.Breakers(ctx)
 	if err != nil {
@@ -112,6 +122,7 @@ func (d *Dispatcher) RunPass(ctx context.Context) (Pass, error) {
 		d.send(ctx, d.Production, production, breakers, now, &report),
 		d.send(ctx, d.Sandbox, []connection.Lane{connection.SandboxLane}, breakers, now, &report),
 	)
+	d.announce(ctx, breakers, &report)
 	return report, err
 }
 

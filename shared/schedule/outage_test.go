@@ -68,6 +68,9 @@ func newOutageSim(t *testing.T) *outageSim {
 	y.worker = schedule.Worker{Checker: y, Breakers: y}
 	traffic := schedule.Traffic{Queue: y, PerMinute: perMinute}
 	y.dispatcher = schedule.Dispatcher{Store: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
+	if err := y.CreatePartner(t.Context(), account.Partner{ID: 5, Environment: carrier.Production}, account.APIKey{ID: 1, PartnerID: 5, Hash: "p"}, effects.Effects{}, y.clock); err != nil {
+		t.Fatal(err)
+	}
 	for i, group, left := 0, int64(0), 0; i < connections; i, left = i+1, left-1 {
 		if left == 0 {
 			group++
@@ -249,6 +252,7 @@ func TestOutage(t *testing.T) {
 			y.checkDrain(t, closed)
 			y.checkConnections(t)
 			y.checkCredentials(t)
+			y.checkEvents(t, opened, closed)
 		})
 	}
 }
@@ -301,6 +305,24 @@ func (y *outageSim) checkDrain(t *testing.T, closed time.Time) {
 	}
 	if most > perMinute || evenness > 1.5 {
 		t.Errorf("%d starts in a minute, %.2f × the mean, want %d and 1.5 × at most", most, evenness, perMinute)
+	}
+}
+
+// checkEvents checks that the partner has heard of the outage within a minute, and of its
+// end, and of nothing else.
+func (y *outageSim) checkEvents(t *testing.T, opened, closed time.Time) {
+	t.Helper()
+	found, _, err := y.ListEvents(t.Context(), effects.Listing{PartnerID: 5, Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 2 || found[1].Type != effects.CarrierOutageBegan || found[0].Type != effects.CarrierOutageEnded {
+		t.Fatalf("the partner has heard %+v, want that an outage began and ended", found)
+	}
+	for i, since := range []time.Time{closed, opened} {
+		if late := found[i].At.Sub(since); late < 0 || late > time.Minute {
+			t.Errorf("%s comes %v late, want at most a minute", found[i].Type, late)
+		}
 	}
 }
 

@@ -55,6 +55,13 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ListPartners", err, good, "Query", "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, account.MaxID, 1)
 		expect("ListPartners, none", err, good, "Query")
+		outage := effects.Event{ID: "se-1", Type: effects.CarrierOutageBegan, PartnerID: partner, At: now, Data: []byte("{}")}
+		expect("InsertEvents", s.InsertEvents(ctx, effects.Effects{Events: []effects.Event{outage}}), good, "TransactWriteItems")
+		expect("InsertEvents, again", s.InsertEvents(ctx, effects.Effects{Events: []effects.Event{outage}}), good, "TransactWriteItems")
+		another := outage
+		another.ID = "se-2"
+		expect("InsertEvents, and another", s.InsertEvents(ctx, effects.Effects{Events: []effects.Event{outage, another}}), good, "TransactWriteItems", "TransactWriteItems")
+		expect("InsertEvents of none", s.InsertEvents(ctx, effects.Effects{}), good)
 		operated := account.PartnerChange{Old: p, New: p, OldKeys: keys, NewKeys: keys}
 		operated.New.Version++
 		expect("ChangePartner", s.ChangePartner(ctx, operated, effects.Effects{}, now), good, "TransactWriteItems")
@@ -100,10 +107,12 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ListAccounts", err, good, "Query")
 		_, _, err = s.ListAccounts(ctx, partner, account.Filter{CreatedFrom: now, CreatedUntil: now.Add(-time.Hour)}, nil, 0, 25, now)
 		expect("ListAccounts, an empty range", err, good)
-		_, err = s.ExternalIDs(ctx, []int64{accountID}, now)
+		_, err = s.ExternalIDs(ctx, []int64{accountID, 0}, now)
 		expect("ExternalIDs", err, good, "BatchGetItem")
 		_, err = s.ExternalIDs(ctx, nil, now)
 		expect("ExternalIDs of nobody", err, good)
+		_, err = s.ExternalIDs(ctx, []int64{0, 0}, now)
+		expect("ExternalIDs of no account", err, good)
 		_, _, err = s.ListEvents(ctx, effects.Listing{PartnerID: partner, Limit: 25})
 		expect("ListEvents", err, good, "Query")
 		_, _, err = s.ListEvents(ctx, effects.Listing{PartnerID: partner, AccountID: accountID, From: now, Until: now.Add(-time.Hour), Limit: 25})

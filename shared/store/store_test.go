@@ -124,6 +124,10 @@ func breaker(ctx context.Context, s *store.Store) error {
 	return s.SaveBreaker(ctx, &health.Breaker{Carrier: carrier.StarTrack, Version: 1})
 }
 
+func insert(ctx context.Context, s *store.Store) error {
+	return s.InsertEvents(ctx, effects.Effects{Events: []effects.Event{{ID: "se-1", PartnerID: 1}}})
+}
+
 func take(ctx context.Context, s *store.Store) error {
 	_, err := s.TakeCall(ctx, connection.Call{Allowance: connection.AccountAllowance(connection.UseLinking, 1), Limit: 10}, time.Minute, time.Unix(0, 0))
 	return err
@@ -278,6 +282,8 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"SaveBreaker: another version", breaker, refusing(1, nil), fault.State, 1},
 		{"SaveBreaker: conflict that lasts", breaker, single, fault.State, 6},
 		{"SaveBreaker: token expired", breaker, expired, fault.Internal, 1},
+		{"InsertEvents: conflict that lasts", insert, conflicted("TransactionConflict"), fault.State, 6},
+		{"InsertEvents: token expired", insert, expired, fault.Internal, 1},
 		{"TakeCall: conflict that lasts", take, single, fault.State, 6},
 		{"TakeCall: token expired", take, expired, fault.Internal, 1},
 		{"TakeCall: an item with an attribute of another type", take, &types.ConditionalCheckFailedException{
@@ -367,7 +373,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"FinishLink": finish, "DropLink": drop, "SaveConnection": save, "ChangeConnection": change, "Unlink": unlink, "FollowConnection": follow,
 	"CountChecks": count, "SaveBreaker": breaker, "TakeCall": take, "CacheTracking": cache, "Load": load, "Connection": read,
 	"UpdateAccount": update, "SetAccountActive": disable, "DeleteAccount": remove, "RestoreAccount": restore, "CreateAccount": create,
-	"CreateKey": addKey, "RotateKey": rotate, "DeleteKey": deleteKey, "AccountByExternalID": find, "ListAccounts": list,
+	"CreateKey": addKey, "RotateKey": rotate, "DeleteKey": deleteKey, "AccountByExternalID": find, "ListAccounts": list, "InsertEvents": insert,
 	"BeginLink": func(ctx context.Context, s *store.Store) error {
 		return s.BeginLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1}, connection.LinkOptions{})
 	},

@@ -18,7 +18,7 @@ type Event struct {
 	EventID           string          `json:"event_id"`
 	Event             string          `json:"event"`
 	CreatedAt         *string         `json:"created_at"`
-	AccountID         int64           `json:"account_id"`
+	AccountID         *int64          `json:"account_id"` // null: an event of a carrier
 	ExternalAccountID *string         `json:"external_account_id"`
 	ResourceURL       string          `json:"resource_url"`
 	ResourceType      string          `json:"resource_type,omitempty"` // ShipEngine's, of the events that it has
@@ -40,11 +40,14 @@ const carrierConnected = "API_CARRIER_CONNECTED"
 // makes URLs of paths: see httpapi.Request.Address.
 func NewEvent(e effects.Event, externalID string, address func(path string) string) Event {
 	path := "/v1/partners/accounts/" + strconv.FormatInt(e.AccountID, 10)
-	if strings.HasPrefix(e.Subject, account.IDPrefix) {
+	switch {
+	case e.AccountID == 0:
+		path = "/v1/carriers/status"
+	case strings.HasPrefix(e.Subject, account.IDPrefix):
 		path = "/v1/carriers/" + e.Subject
 	}
 	body := Event{
-		EventID: e.ID, Event: string(e.Type), CreatedAt: httpapi.Time(e.At), AccountID: e.AccountID, ExternalAccountID: httpapi.Text(externalID),
+		EventID: e.ID, Event: string(e.Type), CreatedAt: httpapi.Time(e.At), AccountID: optionalID(e.AccountID), ExternalAccountID: httpapi.Text(externalID),
 		ResourceURL: address(path), Data: e.Data,
 	}
 	if e.Type == effects.CarrierConnected {
@@ -65,7 +68,7 @@ type AuditEntry struct {
 	EntryID   string          `json:"entry_id"`
 	Action    string          `json:"action"`
 	At        *string         `json:"at"`
-	AccountID *int64          `json:"account_id"` // null: the partner itself has changed
+	AccountID *int64          `json:"account_id"` // null: the partner itself has changed, or a carrier
 	Subject   string          `json:"subject"`
 	Actor     Actor           `json:"actor"`
 	SourceIP  *string         `json:"source_ip"`
@@ -91,15 +94,17 @@ type AuditLogPage struct {
 
 // NewAuditEntry returns the view of an entry of the audit log.
 func NewAuditEntry(e effects.Recorded) AuditEntry {
-	id := func(n int64) *int64 {
-		if n == 0 {
-			return nil
-		}
-		return &n
-	}
 	return AuditEntry{
-		EntryID: e.ID, Action: string(e.Type), At: httpapi.Time(e.At), AccountID: id(e.AccountID), Subject: e.Subject,
-		Actor:    Actor{Type: string(e.By.Actor), APIKeyID: id(e.By.KeyID), PartnerID: id(e.By.PartnerID), Operator: httpapi.Text(e.By.Operator)},
+		EntryID: e.ID, Action: string(e.Type), At: httpapi.Time(e.At), AccountID: optionalID(e.AccountID), Subject: e.Subject,
+		Actor:    Actor{Type: string(e.By.Actor), APIKeyID: optionalID(e.By.KeyID), PartnerID: optionalID(e.By.PartnerID), Operator: httpapi.Text(e.By.Operator)},
 		SourceIP: httpapi.Text(e.By.SourceIP), RequestID: httpapi.Text(e.By.RequestID), Data: e.Data,
 	}
+}
+
+// optionalID returns an id, nil for zero.
+func optionalID(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
 }

@@ -99,6 +99,13 @@ func TestEvent(t *testing.T) {
 				`"resource_url":"https://api.example.com/v1/carriers/se-17","data":{"carrier_id":"se-17"}}`,
 		},
 		{
+			"of a carrier",
+			effects.Event{ID: "se-0", Type: effects.CarrierOutageBegan, PartnerID: 5, Subject: "carrier startrack", At: at, Data: []byte(`{"carrier_code":"startrack"}`)},
+			"",
+			`{"event_id":"se-0","event":"carrier_outage_began","created_at":"2026-03-01T00:00:00.000Z","account_id":null,"external_account_id":null,` +
+				`"resource_url":"https://api.example.com/v1/carriers/status","data":{"carrier_code":"startrack"}}`,
+		},
+		{
 			"ShipEngine's",
 			effects.Event{ID: "se-0", Type: effects.CarrierConnected, AccountID: 71, Subject: "se-17", At: at, Data: []byte("{}")},
 			"",

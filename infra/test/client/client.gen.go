@@ -156,6 +156,8 @@ const (
 	AuditActionCarrierCreditBlocked    AuditAction = "carrier_credit_blocked"
 	AuditActionCarrierDegraded         AuditAction = "carrier_degraded"
 	AuditActionCarrierDisconnected     AuditAction = "carrier_disconnected"
+	AuditActionCarrierOutageBegan      AuditAction = "carrier_outage_began"
+	AuditActionCarrierOutageEnded      AuditAction = "carrier_outage_ended"
 	AuditActionCarrierRecovered        AuditAction = "carrier_recovered"
 	AuditActionCarrierRestricted       AuditAction = "carrier_restricted"
 	AuditActionCarrierRolledBack       AuditAction = "carrier_rolled_back"
@@ -205,6 +207,10 @@ func (e AuditAction) Valid() bool {
 	case AuditActionCarrierDegraded:
 		return true
 	case AuditActionCarrierDisconnected:
+		return true
+	case AuditActionCarrierOutageBegan:
+		return true
+	case AuditActionCarrierOutageEnded:
 		return true
 	case AuditActionCarrierRecovered:
 		return true
@@ -1311,6 +1317,8 @@ const (
 	EventTypeCarrierCreditBlocked    EventType = "carrier_credit_blocked"
 	EventTypeCarrierDegraded         EventType = "carrier_degraded"
 	EventTypeCarrierDisconnected     EventType = "carrier_disconnected"
+	EventTypeCarrierOutageBegan      EventType = "carrier_outage_began"
+	EventTypeCarrierOutageEnded      EventType = "carrier_outage_ended"
 	EventTypeCarrierRecovered        EventType = "carrier_recovered"
 	EventTypeCarrierRestricted       EventType = "carrier_restricted"
 	EventTypeCarrierRolledBack       EventType = "carrier_rolled_back"
@@ -1353,6 +1361,10 @@ func (e EventType) Valid() bool {
 	case EventTypeCarrierDegraded:
 		return true
 	case EventTypeCarrierDisconnected:
+		return true
+	case EventTypeCarrierOutageBegan:
+		return true
+	case EventTypeCarrierOutageEnded:
 		return true
 	case EventTypeCarrierRecovered:
 		return true
@@ -1514,6 +1526,36 @@ func (e LinkCarrierRequestVerify) Valid() bool {
 	case LinkCarrierRequestVerifyLessThannil:
 		return true
 	case LinkCarrierRequestVerifyNow:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OutageEventDataFailure.
+const (
+	OutageEventDataFailureContractNotSetUp OutageEventDataFailure = "contract_not_set_up"
+	OutageEventDataFailureContractNotValid OutageEventDataFailure = "contract_not_valid"
+	OutageEventDataFailureForbidden        OutageEventDataFailure = "forbidden"
+	OutageEventDataFailureOutage           OutageEventDataFailure = "outage"
+	OutageEventDataFailureUnauthorized     OutageEventDataFailure = "unauthorized"
+	OutageEventDataFailureUnknownAccount   OutageEventDataFailure = "unknown_account"
+)
+
+// Valid indicates whether the value is a known member of the OutageEventDataFailure enum.
+func (e OutageEventDataFailure) Valid() bool {
+	switch e {
+	case OutageEventDataFailureContractNotSetUp:
+		return true
+	case OutageEventDataFailureContractNotValid:
+		return true
+	case OutageEventDataFailureForbidden:
+		return true
+	case OutageEventDataFailureOutage:
+		return true
+	case OutageEventDataFailureUnauthorized:
+		return true
+	case OutageEventDataFailureUnknownAccount:
 		return true
 	default:
 		return false
@@ -3155,6 +3197,96 @@ func (e CarrierDisconnectedJSONBodyResourceType) Valid() bool {
 	}
 }
 
+// Defines values for CarrierOutageBeganJSONBodyEvent.
+const (
+	CarrierOutageBeganJSONBodyEventCarrierOutageBegan CarrierOutageBeganJSONBodyEvent = "carrier_outage_began"
+)
+
+// Valid indicates whether the value is a known member of the CarrierOutageBeganJSONBodyEvent enum.
+func (e CarrierOutageBeganJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierOutageBeganJSONBodyEventCarrierOutageBegan:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierOutageBeganJSONBodyResourceType.
+const (
+	CarrierOutageBeganJSONBodyResourceTypeAPICARRIERCONNECTED CarrierOutageBeganJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierOutageBeganJSONBodyResourceType enum.
+func (e CarrierOutageBeganJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierOutageBeganJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierOutageEndedJSONBodyDataFailure.
+const (
+	CarrierOutageEndedJSONBodyDataFailureContractNotSetUp CarrierOutageEndedJSONBodyDataFailure = "contract_not_set_up"
+	CarrierOutageEndedJSONBodyDataFailureContractNotValid CarrierOutageEndedJSONBodyDataFailure = "contract_not_valid"
+	CarrierOutageEndedJSONBodyDataFailureForbidden        CarrierOutageEndedJSONBodyDataFailure = "forbidden"
+	CarrierOutageEndedJSONBodyDataFailureOutage           CarrierOutageEndedJSONBodyDataFailure = "outage"
+	CarrierOutageEndedJSONBodyDataFailureUnauthorized     CarrierOutageEndedJSONBodyDataFailure = "unauthorized"
+	CarrierOutageEndedJSONBodyDataFailureUnknownAccount   CarrierOutageEndedJSONBodyDataFailure = "unknown_account"
+)
+
+// Valid indicates whether the value is a known member of the CarrierOutageEndedJSONBodyDataFailure enum.
+func (e CarrierOutageEndedJSONBodyDataFailure) Valid() bool {
+	switch e {
+	case CarrierOutageEndedJSONBodyDataFailureContractNotSetUp:
+		return true
+	case CarrierOutageEndedJSONBodyDataFailureContractNotValid:
+		return true
+	case CarrierOutageEndedJSONBodyDataFailureForbidden:
+		return true
+	case CarrierOutageEndedJSONBodyDataFailureOutage:
+		return true
+	case CarrierOutageEndedJSONBodyDataFailureUnauthorized:
+		return true
+	case CarrierOutageEndedJSONBodyDataFailureUnknownAccount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierOutageEndedJSONBodyEvent.
+const (
+	CarrierOutageEndedJSONBodyEventCarrierOutageEnded CarrierOutageEndedJSONBodyEvent = "carrier_outage_ended"
+)
+
+// Valid indicates whether the value is a known member of the CarrierOutageEndedJSONBodyEvent enum.
+func (e CarrierOutageEndedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierOutageEndedJSONBodyEventCarrierOutageEnded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierOutageEndedJSONBodyResourceType.
+const (
+	CarrierOutageEndedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierOutageEndedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierOutageEndedJSONBodyResourceType enum.
+func (e CarrierOutageEndedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierOutageEndedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CarrierRecoveredJSONBodyDataCarrierCode.
 const (
 	CarrierRecoveredJSONBodyDataCarrierCodeAustraliaPost CarrierRecoveredJSONBodyDataCarrierCode = "australia_post"
@@ -3882,13 +4014,13 @@ type Actor struct {
 	PartnerId *int64 `json:"partner_id"`
 
 	// Type - `partner`, `merchant`: a request with a partner's or an account's API key.
-	// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon.
+	// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon or of an outage.
 	// - `operator`: a command of the operator of this service.
 	Type ActorType `json:"type"`
 }
 
 // ActorType - `partner`, `merchant`: a request with a partner's or an account's API key.
-// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon.
+// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon or of an outage.
 // - `operator`: a command of the operator of this service.
 type ActorType string
 
@@ -3898,7 +4030,7 @@ type AuditAction string
 
 // AuditEntry A change, and who made it.
 type AuditEntry struct {
-	// AccountId The account that was changed; null for a change of the partner itself.
+	// AccountId The account that was changed; null for a change of the partner itself, and for an outage.
 	AccountId *int64 `json:"account_id"`
 
 	// Action What an entry of the audit log reports: the type of an event, a reading of a connection's stored credentials (`secret_read`),
@@ -3923,7 +4055,7 @@ type AuditEntry struct {
 	// SourceIp The address that the request came from; null without a request.
 	SourceIp *string `json:"source_ip"`
 
-	// Subject What was changed in it, such as `account`, `api_key 1630519873` or a `carrier_id`.
+	// Subject What was changed in it, such as `account`, `api_key 1630519873` or a `carrier_id`; of an outage `carrier australia_post`.
 	Subject string `json:"subject"`
 }
 
@@ -4824,10 +4956,10 @@ type ErrorEnvelope struct {
 	RequestId RequestID `json:"request_id"`
 }
 
-// Event Something that has happened to an account, one of its keys or one of its connections.
+// Event Something that has happened to an account, one of its keys, one of its connections, or a carrier.
 type Event struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -4841,15 +4973,15 @@ type Event struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *EventResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -5072,6 +5204,29 @@ type OpenAPIDocument struct {
 	Paths                map[string]interface{} `json:"paths"`
 	AdditionalProperties map[string]interface{} `json:"-"`
 }
+
+// OutageEventData An outage of a carrier.
+type OutageEventData struct {
+	// BeganAt When the breaker of the carrier opened. The event comes up to about a minute later.
+	BeganAt string `json:"began_at"`
+
+	// CarrierCode The carrier.
+	CarrierCode CarrierCode `json:"carrier_code"`
+
+	// EndedAt `carrier_outage_ended`: when it closed.
+	EndedAt *string `json:"ended_at,omitempty"`
+
+	// Failure How the checks fail: `outage` if the carrier does not answer or its answers are unreadable; otherwise the refusal that
+	// many get at once.
+	Failure OutageEventDataFailure `json:"failure"`
+
+	// FriendlyName Name of the carrier.
+	FriendlyName string `json:"friendly_name"`
+}
+
+// OutageEventDataFailure How the checks fail: `outage` if the carrier does not answer or its answers are unreadable; otherwise the refusal that
+// many get at once.
+type OutageEventDataFailure string
 
 // PageLink A page, or `{}` if there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
 type PageLink struct {
@@ -5614,7 +5769,7 @@ type AccountIDInPath = IDText
 type AuditActions = []AuditAction
 
 // AuditActor - `partner`, `merchant`: a request with a partner's or an account's API key.
-// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon.
+// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon or of an outage.
 // - `operator`: a command of the operator of this service.
 type AuditActor = ActorType
 
@@ -6237,8 +6392,8 @@ type TrackShipments200JSONResponseBody struct {
 
 // AccountCreatedJSONBody defines parameters for AccountCreated.
 type AccountCreatedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6257,15 +6412,15 @@ type AccountCreatedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *AccountCreatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6280,8 +6435,8 @@ type AccountCreatedJSONBodyResourceType string
 
 // AccountDeletedJSONBody defines parameters for AccountDeleted.
 type AccountDeletedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6300,15 +6455,15 @@ type AccountDeletedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *AccountDeletedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6323,8 +6478,8 @@ type AccountDeletedJSONBodyResourceType string
 
 // AccountDisabledJSONBody defines parameters for AccountDisabled.
 type AccountDisabledJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                    `json:"created_at"`
@@ -6334,15 +6489,15 @@ type AccountDisabledJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *AccountDisabledJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6354,8 +6509,8 @@ type AccountDisabledJSONBodyResourceType string
 
 // AccountEnabledJSONBody defines parameters for AccountEnabled.
 type AccountEnabledJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                   `json:"created_at"`
@@ -6365,15 +6520,15 @@ type AccountEnabledJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *AccountEnabledJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6385,8 +6540,8 @@ type AccountEnabledJSONBodyResourceType string
 
 // AccountRestoredJSONBody defines parameters for AccountRestored.
 type AccountRestoredJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                    `json:"created_at"`
@@ -6396,15 +6551,15 @@ type AccountRestoredJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *AccountRestoredJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6416,8 +6571,8 @@ type AccountRestoredJSONBodyResourceType string
 
 // AccountUpdatedJSONBody defines parameters for AccountUpdated.
 type AccountUpdatedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6436,15 +6591,15 @@ type AccountUpdatedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *AccountUpdatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6459,8 +6614,8 @@ type AccountUpdatedJSONBodyResourceType string
 
 // ApiKeyCreatedJSONBody defines parameters for ApiKeyCreated.
 type ApiKeyCreatedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                  `json:"created_at"`
@@ -6470,15 +6625,15 @@ type ApiKeyCreatedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *ApiKeyCreatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6490,8 +6645,8 @@ type ApiKeyCreatedJSONBodyResourceType string
 
 // ApiKeyDeletedJSONBody defines parameters for ApiKeyDeleted.
 type ApiKeyDeletedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                  `json:"created_at"`
@@ -6501,15 +6656,15 @@ type ApiKeyDeletedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *ApiKeyDeletedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6521,8 +6676,8 @@ type ApiKeyDeletedJSONBodyResourceType string
 
 // ApiKeyExpiringJSONBody defines parameters for ApiKeyExpiring.
 type ApiKeyExpiringJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6553,15 +6708,15 @@ type ApiKeyExpiringJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *ApiKeyExpiringJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6576,8 +6731,8 @@ type ApiKeyExpiringJSONBodyResourceType string
 
 // ApiKeyRotatedJSONBody defines parameters for ApiKeyRotated.
 type ApiKeyRotatedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6608,15 +6763,15 @@ type ApiKeyRotatedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *ApiKeyRotatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6631,8 +6786,8 @@ type ApiKeyRotatedJSONBodyResourceType string
 
 // CarrierAccountChangedJSONBody defines parameters for CarrierAccountChanged.
 type CarrierAccountChangedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6686,15 +6841,15 @@ type CarrierAccountChangedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierAccountChangedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6718,8 +6873,8 @@ type CarrierAccountChangedJSONBodyResourceType string
 
 // CarrierActionRequiredJSONBody defines parameters for CarrierActionRequired.
 type CarrierActionRequiredJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6773,15 +6928,15 @@ type CarrierActionRequiredJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierActionRequiredJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6805,8 +6960,8 @@ type CarrierActionRequiredJSONBodyResourceType string
 
 // CarrierConnectedJSONBody defines parameters for CarrierConnected.
 type CarrierConnectedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                     `json:"created_at"`
@@ -6816,15 +6971,15 @@ type CarrierConnectedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType CarrierConnectedJSONBodyResourceType `json:"resource_type"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6836,8 +6991,8 @@ type CarrierConnectedJSONBodyResourceType string
 
 // CarrierContractExpiringJSONBody defines parameters for CarrierContractExpiring.
 type CarrierContractExpiringJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -6891,15 +7046,15 @@ type CarrierContractExpiringJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierContractExpiringJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6923,8 +7078,8 @@ type CarrierContractExpiringJSONBodyResourceType string
 
 // CarrierCreditBlockedJSONBody defines parameters for CarrierCreditBlocked.
 type CarrierCreditBlockedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                         `json:"created_at"`
@@ -6934,15 +7089,15 @@ type CarrierCreditBlockedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierCreditBlockedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -6954,8 +7109,8 @@ type CarrierCreditBlockedJSONBodyResourceType string
 
 // CarrierDegradedJSONBody defines parameters for CarrierDegraded.
 type CarrierDegradedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -7009,15 +7164,15 @@ type CarrierDegradedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierDegradedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -7041,8 +7196,8 @@ type CarrierDegradedJSONBodyResourceType string
 
 // CarrierDisconnectedJSONBody defines parameters for CarrierDisconnected.
 type CarrierDisconnectedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp                        `json:"created_at"`
@@ -7052,15 +7207,15 @@ type CarrierDisconnectedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierDisconnectedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -7070,10 +7225,89 @@ type CarrierDisconnectedJSONBodyEvent string
 // CarrierDisconnectedJSONBodyResourceType defines parameters for CarrierDisconnected.
 type CarrierDisconnectedJSONBodyResourceType string
 
+// CarrierOutageBeganJSONBody defines parameters for CarrierOutageBegan.
+type CarrierOutageBeganJSONBody struct {
+	AccountId any `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                       `json:"created_at"`
+	Data      OutageEventData                 `json:"data"`
+	Event     CarrierOutageBeganJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierOutageBeganJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierOutageBeganJSONBodyEvent defines parameters for CarrierOutageBegan.
+type CarrierOutageBeganJSONBodyEvent string
+
+// CarrierOutageBeganJSONBodyResourceType defines parameters for CarrierOutageBegan.
+type CarrierOutageBeganJSONBodyResourceType string
+
+// CarrierOutageEndedJSONBody defines parameters for CarrierOutageEnded.
+type CarrierOutageEndedJSONBody struct {
+	AccountId any `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// BeganAt When the breaker of the carrier opened. The event comes up to about a minute later.
+		BeganAt string `json:"began_at"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierCode `json:"carrier_code"`
+
+		// EndedAt `carrier_outage_ended`: when it closed.
+		EndedAt string `json:"ended_at"`
+
+		// Failure How the checks fail: `outage` if the carrier does not answer or its answers are unreadable; otherwise the refusal that
+		// many get at once.
+		Failure CarrierOutageEndedJSONBodyDataFailure `json:"failure"`
+
+		// FriendlyName Name of the carrier.
+		FriendlyName string `json:"friendly_name"`
+	} `json:"data"`
+	Event CarrierOutageEndedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierOutageEndedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierOutageEndedJSONBodyDataFailure defines parameters for CarrierOutageEnded.
+type CarrierOutageEndedJSONBodyDataFailure string
+
+// CarrierOutageEndedJSONBodyEvent defines parameters for CarrierOutageEnded.
+type CarrierOutageEndedJSONBodyEvent string
+
+// CarrierOutageEndedJSONBodyResourceType defines parameters for CarrierOutageEnded.
+type CarrierOutageEndedJSONBodyResourceType string
+
 // CarrierRecoveredJSONBody defines parameters for CarrierRecovered.
 type CarrierRecoveredJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -7127,15 +7361,15 @@ type CarrierRecoveredJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierRecoveredJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -7159,8 +7393,8 @@ type CarrierRecoveredJSONBodyResourceType string
 
 // CarrierRestrictedJSONBody defines parameters for CarrierRestricted.
 type CarrierRestrictedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -7214,15 +7448,15 @@ type CarrierRestrictedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierRestrictedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -7246,8 +7480,8 @@ type CarrierRestrictedJSONBodyResourceType string
 
 // CarrierRolledBackJSONBody defines parameters for CarrierRolledBack.
 type CarrierRolledBackJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -7301,15 +7535,15 @@ type CarrierRolledBackJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierRolledBackJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -7333,8 +7567,8 @@ type CarrierRolledBackJSONBodyResourceType string
 
 // CarrierUpdatedJSONBody defines parameters for CarrierUpdated.
 type CarrierUpdatedJSONBody struct {
-	// AccountId The account that it has happened to.
-	AccountId int64 `json:"account_id"`
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
 
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
@@ -7388,15 +7622,15 @@ type CarrierUpdatedJSONBody struct {
 	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
 	EventId EventID `json:"event_id"`
 
-	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
 	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
 	ResourceType *CarrierUpdatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
-	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
-	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
-	// account's address needs a partner key.
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
 	ResourceUrl string `json:"resource_url"`
 }
 
@@ -7489,6 +7723,12 @@ type CarrierDegradedJSONRequestBody CarrierDegradedJSONBody
 
 // CarrierDisconnectedJSONRequestBody defines body for CarrierDisconnected for application/json ContentType.
 type CarrierDisconnectedJSONRequestBody CarrierDisconnectedJSONBody
+
+// CarrierOutageBeganJSONRequestBody defines body for CarrierOutageBegan for application/json ContentType.
+type CarrierOutageBeganJSONRequestBody CarrierOutageBeganJSONBody
+
+// CarrierOutageEndedJSONRequestBody defines body for CarrierOutageEnded for application/json ContentType.
+type CarrierOutageEndedJSONRequestBody CarrierOutageEndedJSONBody
 
 // CarrierRecoveredJSONRequestBody defines body for CarrierRecovered for application/json ContentType.
 type CarrierRecoveredJSONRequestBody CarrierRecoveredJSONBody
@@ -7702,6 +7942,32 @@ func (t *AuditEntry_Data) MergeSecretReadData(v SecretReadData) error {
 	return err
 }
 
+// AsOutageEventData returns the union data inside the AuditEntry_Data as a OutageEventData
+func (t AuditEntry_Data) AsOutageEventData() (OutageEventData, error) {
+	var body OutageEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromOutageEventData overwrites any union data inside the AuditEntry_Data as the provided OutageEventData
+func (t *AuditEntry_Data) FromOutageEventData(v OutageEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeOutageEventData performs a merge with any union data inside the AuditEntry_Data, using the provided OutageEventData
+func (t *AuditEntry_Data) MergeOutageEventData(v OutageEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
 // AsPartnerEntryData returns the union data inside the AuditEntry_Data as a PartnerEntryData
 func (t AuditEntry_Data) AsPartnerEntryData() (PartnerEntryData, error) {
 	var body PartnerEntryData
@@ -7806,6 +8072,32 @@ func (t *Event_Data) FromCarrierEventData(v CarrierEventData) error {
 
 // MergeCarrierEventData performs a merge with any union data inside the Event_Data, using the provided CarrierEventData
 func (t *Event_Data) MergeCarrierEventData(v CarrierEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsOutageEventData returns the union data inside the Event_Data as a OutageEventData
+func (t Event_Data) AsOutageEventData() (OutageEventData, error) {
+	var body OutageEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromOutageEventData overwrites any union data inside the Event_Data as the provided OutageEventData
+func (t *Event_Data) FromOutageEventData(v OutageEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeOutageEventData performs a merge with any union data inside the Event_Data, using the provided OutageEventData
+func (t *Event_Data) MergeOutageEventData(v OutageEventData) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -8227,7 +8519,8 @@ type ClientInterface interface {
 	// ListAuditLog Read the audit log
 	//
 	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
-	// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+	// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has
+	// what the operator has done to the partner and its keys; their `account_id` is null, as an outage's is.
 	//
 	// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 	// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
@@ -8487,15 +8780,15 @@ type ClientInterface interface {
 
 	// ListEvents List events
 	//
-	// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
-	// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+	// What has happened to accounts, their keys and their connections in the last 30 days, and outages of carriers, newest first.
+	// `webhooks` below has the `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
 	//
 	// The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
 	// order of its changes; those of different changes in the same millisecond are in any order.
 	//
 	// With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
 	// names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
-	// not yours has no events.
+	// not yours has no events. Outages are no account's: only the list of all of a partner's accounts has them, in production.
 	//
 	// A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
 	// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
@@ -8816,7 +9109,8 @@ func (c *Client) HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) 
 // ListAuditLog Read the audit log
 //
 // Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
-// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has
+// what the operator has done to the partner and its keys; their `account_id` is null, as an outage's is.
 //
 // With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 // `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
@@ -9256,15 +9550,15 @@ func (c *Client) VerifyCarrier(ctx context.Context, carrierName VerifyCarrierPar
 
 // ListEvents List events
 //
-// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
-// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+// What has happened to accounts, their keys and their connections in the last 30 days, and outages of carriers, newest first.
+// `webhooks` below has the `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
 //
 // The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
 // order of its changes; those of different changes in the same millisecond are in any order.
 //
 // With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
 // names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
-// not yours has no events.
+// not yours has no events. Outages are no account's: only the list of all of a partner's accounts has them, in production.
 //
 // A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
 // at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
@@ -12289,7 +12583,8 @@ type ClientWithResponsesInterface interface {
 	// ListAuditLogWithResponse Read the audit log
 	//
 	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
-	// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+	// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has
+	// what the operator has done to the partner and its keys; their `account_id` is null, as an outage's is.
 	//
 	// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 	// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
@@ -12573,15 +12868,15 @@ type ClientWithResponsesInterface interface {
 
 	// ListEventsWithResponse List events
 	//
-	// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
-	// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+	// What has happened to accounts, their keys and their connections in the last 30 days, and outages of carriers, newest first.
+	// `webhooks` below has the `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
 	//
 	// The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
 	// order of its changes; those of different changes in the same millisecond are in any order.
 	//
 	// With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
 	// names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
-	// not yours has no events.
+	// not yours has no events. Outages are no account's: only the list of all of a partner's accounts has them, in production.
 	//
 	// A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
 	// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
@@ -21070,7 +21365,8 @@ func (c *ClientWithResponses) HeadHealthWithResponse(ctx context.Context, reqEdi
 // ListAuditLogWithResponse Read the audit log
 //
 // Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id, and one
-// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+// for each time that a request has had a connection's stored credentials read (`secret_read`). For a partner key it also has
+// what the operator has done to the partner and its keys; their `account_id` is null, as an outage's is.
 //
 // With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
 // `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
@@ -21462,15 +21758,15 @@ func (c *ClientWithResponses) VerifyCarrierWithResponse(ctx context.Context, car
 
 // ListEventsWithResponse List events
 //
-// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
-// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+// What has happened to accounts, their keys and their connections in the last 30 days, and outages of carriers, newest first.
+// `webhooks` below has the `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
 //
 // The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
 // order of its changes; those of different changes in the same millisecond are in any order.
 //
 // With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
 // names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
-// not yours has no events.
+// not yours has no events. Outages are no account's: only the list of all of a partner's accounts has them, in production.
 //
 // A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
 // at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
@@ -45016,6 +45312,16 @@ type WebhookInitiatorInterface interface {
 
 	CarrierDisconnected(ctx context.Context, targetURL string, body CarrierDisconnectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CarrierOutageBeganWithBody fires the carrier_outage_began webhook with any body
+	CarrierOutageBeganWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierOutageBegan(ctx context.Context, targetURL string, body CarrierOutageBeganJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierOutageEndedWithBody fires the carrier_outage_ended webhook with any body
+	CarrierOutageEndedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierOutageEnded(ctx context.Context, targetURL string, body CarrierOutageEndedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CarrierRecoveredWithBody fires the carrier_recovered webhook with any body
 	CarrierRecoveredWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -45435,6 +45741,54 @@ func (p *WebhookInitiator) CarrierDisconnectedWithBody(ctx context.Context, targ
 
 func (p *WebhookInitiator) CarrierDisconnected(ctx context.Context, targetURL string, body CarrierDisconnectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCarrierDisconnectedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierOutageBeganWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierOutageBeganWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierOutageBegan(ctx context.Context, targetURL string, body CarrierOutageBeganJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierOutageBeganWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierOutageEndedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierOutageEndedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierOutageEnded(ctx context.Context, targetURL string, body CarrierOutageEndedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierOutageEndedWebhookRequest(targetURL, body)
 	if err != nil {
 		return nil, err
 	}
@@ -46050,6 +46404,68 @@ func NewCarrierDisconnectedWebhookRequest(targetURL string, body CarrierDisconne
 
 // NewCarrierDisconnectedWebhookRequestWithBody builds a POST request for the carrier_disconnected webhook with any body
 func NewCarrierDisconnectedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierOutageBeganWebhookRequest builds a application/json POST request for the carrier_outage_began webhook
+func NewCarrierOutageBeganWebhookRequest(targetURL string, body CarrierOutageBeganJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierOutageBeganWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierOutageBeganWebhookRequestWithBody builds a POST request for the carrier_outage_began webhook with any body
+func NewCarrierOutageBeganWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierOutageEndedWebhookRequest builds a application/json POST request for the carrier_outage_ended webhook
+func NewCarrierOutageEndedWebhookRequest(targetURL string, body CarrierOutageEndedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierOutageEndedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierOutageEndedWebhookRequestWithBody builds a POST request for the carrier_outage_ended webhook with any body
+func NewCarrierOutageEndedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 

@@ -106,7 +106,7 @@ func TestEvents(t *testing.T) {
 	}
 	ids := map[string]bool{}
 	for _, e := range got {
-		if ids[e.EventId] || e.AccountId != m.ID {
+		if ids[e.EventId] || e.AccountId == nil || *e.AccountId != m.ID {
 			t.Errorf("event %+v is there twice, or another account's", e)
 		}
 		ids[e.EventId] = true

@@ -41,7 +41,7 @@ var may = map[string][]string{
 	"manage-connections":      {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
 	"publish-events":          {"put an event on the bus"},
-	"schedule-refresh":        {"Query what is due", "look at the queue"},
+	"schedule-refresh":        {"Query", "Query what is due", "look at the queue"},
 	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},
 	"reconcile":               {"DeleteItem", "Query", "Query what is due", "delete a carrier secret"},
 }

@@ -129,13 +129,20 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 	eventually(t, checkWithin, "the breaker has not opened", func() bool {
 		return string(client.status("startrack").Breaker.State) == "open"
 	})
-	// However long this takes, the probe is not due before the test wants it.
+	pass(t)
+	eventually(t, checkWithin, "the outage is not announced", func() bool {
+		_, told := getItem(t, "HEALTH#startrack", "BREAKER")["outage_told"]
+		return told
+	})
+	// From here on no pass writes the breaker. However long this takes, the probe is not due before the test wants it.
 	setItem(t, "HEALTH#startrack", "BREAKER", item{"probe_at": num(time.Now().Add(time.Hour).UnixMilli())})
 	s := client.status("startrack")
 	if string(s.Status) != "failing" || s.Breaker.Failure == nil || string(*s.Breaker.Failure) != "unauthorized" || s.Breaker.Since == nil || s.Breaker.NextProbeAt == nil ||
 		s.Checks < 3 || s.SuccessRate == nil || *s.SuccessRate > 0.5 {
 		t.Errorf("startrack = %s", client.last.body)
 	}
+	outage := gen.OutageEventData{CarrierCode: "startrack", FriendlyName: "StarTrack", Failure: "unauthorized", BeganAt: *s.Breaker.Since}
+	outagesHeard(t, m, outage)
 	if s := client.status("australia_post"); string(s.Status) != "operational" {
 		t.Errorf("australia_post is %s too", s.Status)
 	}
@@ -178,14 +185,54 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 	eventually(t, checkWithin, "the breaker has not closed", func() bool {
 		return string(client.status("startrack").Breaker.State) == "closed"
 	})
-	if s := client.status("startrack"); string(s.Status) != "operational" || s.Breaker.Failure != nil || s.Breaker.NextProbeAt != nil || s.Breaker.Since == nil {
+	s = client.status("startrack")
+	if string(s.Status) != "operational" || s.Breaker.Failure != nil || s.Breaker.NextProbeAt != nil || s.Breaker.Since == nil {
 		t.Errorf("startrack = %s", client.last.body)
 	}
 	pass(t)
+	over := outage
+	over.EndedAt = s.Breaker.Since
+	outagesHeard(t, m, outage, over)
 	for _, s := range all {
 		eventually(t, checkWithin, "the last check was not good", func() bool { return string(s.checks(t)[0].Outcome) == "ok" })
 		if got := s.status(t); got != "active" {
 			t.Errorf("status = %s, want active", got)
+		}
+	}
+}
+
+// outagesHeard waits until each partner in production has heard of outages, of each that it began and, as another event,
+// that it ended. Neither the sandbox nor the account of a merchant hears of them.
+func outagesHeard(t *testing.T, m merchant, want ...gen.OutageEventData) {
+	t.Helper()
+	const query = "event_type=carrier_outage_began&event_type=carrier_outage_ended"
+	for _, p := range []stack.Partner{production, otherProduction} {
+		var heard []gen.Event
+		eventually(t, checkWithin, "the partner has not heard of the outage", func() bool {
+			heard = eventsOf(t, p.APIKey, query)
+			return len(heard) >= len(want)
+		})
+		var got []gen.OutageEventData
+		for _, e := range heard {
+			data, err := e.Data.AsOutageEventData()
+			if ended := string(e.Event) == "carrier_outage_ended"; err != nil || ended != (data.EndedAt != nil) || e.AccountId != nil || e.ExternalAccountId != nil ||
+				e.ResourceUrl != service.APIURL+"/v1/carriers/status" {
+				t.Errorf("event %+v, %v", e, err)
+			}
+			got = append(got, data)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s has heard of outages (-want +got):\n%s", p.Name, diff)
+		}
+		for i, e := range auditLog(t, p.APIKey, "actor=schedule&"+query) {
+			if e.EntryId != heard[i].EventId || e.AccountId != nil || e.Subject != "carrier startrack" {
+				t.Errorf("entry %+v of the audit log, want that of %s", e, heard[i].EventId)
+			}
+		}
+	}
+	for _, key := range []string{sandbox.APIKey, m.Key} {
+		if heard := eventsOf(t, key, query); len(heard) > 0 {
+			t.Errorf("%v are told to a sandbox, or an account", kinds(heard))
 		}
 	}
 }

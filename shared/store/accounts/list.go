@@ -72,12 +72,15 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Fil
 const maxBatch = 100
 
 // ExternalIDs reads the external ids of accounts, consistently, by their account ids: in one
-// call for each 100 of them. Accounts that are absent, whose purge is due, or that have no
+// call for each 100 of them; 0 is no account. Accounts that are absent, whose purge is due, or that have no
 // external id are not in the map. It names each account's partner, because ids of purged
 // accounts become free. An account that cannot be read is counted, logged and left out.
 func (s *Store) ExternalIDs(ctx context.Context, accountIDs []int64, now time.Time) (map[account.Owned]string, error) {
 	ids := map[account.Owned]string{}
 	distinct := slices.Compact(slices.Sorted(slices.Values(accountIDs))) // DynamoDB refuses duplicates
+	if len(distinct) > 0 && distinct[0] == 0 {
+		distinct = distinct[1:]
+	}
 	for batch := range slices.Chunk(distinct, maxBatch) {
 		keys := make([]kit.Key, len(batch))
 		for i, id := range batch {

@@ -1,11 +1,12 @@
-// Package events reads the events of accounts. Each change writes its own: see
-// kit.Table.Commit.
+// Package events reads the events of accounts, and writes those that no change causes. Each
+// change writes its own: see kit.Table.Commit.
 package events
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,7 +18,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Store reads events.
+// Store reads events, and writes some.
 type Store struct{ table *kit.Table }
 
 // New returns a Store over the table.
@@ -103,6 +104,31 @@ func (s *Store) Event(ctx context.Context, partnerID, accountID int64, id string
 func ErrNoEvent() *fault.Error {
 	return fault.New(fault.NotFound, "No event of the last 30 days has this event_id.")
 }
+
+// InsertEvents writes the events of fx, which no change causes, kit.MaxParts in a transaction.
+// One that is there already stays as it is: so a repeat writes what a crash has left out.
+func (s *Store) InsertEvents(ctx context.Context, fx effects.Effects) error {
+	for chunk := range slices.Chunk(fx.Events, kit.MaxParts) {
+		for missing := chunk; len(missing) > 0; {
+			var parts []kit.Part
+			for _, e := range missing {
+				parts = append(parts, s.table.Insert(partOf(e), kit.EventItem(e, fx.By)))
+			}
+			refused, err := s.table.Transact(ctx, parts)
+			if err != nil {
+				return fmt.Errorf("writing events: %w", err)
+			}
+			if len(refused) == 0 {
+				break
+			}
+			missing = slices.DeleteFunc(slices.Clone(missing), func(e effects.Event) bool { return refused.Has(partOf(e)) })
+		}
+	}
+	return nil
+}
+
+// partOf names an event's part of a transaction.
+func partOf(e effects.Event) string { return kit.EventsPK(e.PartnerID, e.AccountID) + " " + e.ID }
 
 // query returns the query for the events of an account, or of a partner (account 0),
 // whose ids lie between two, both included.

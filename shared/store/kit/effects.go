@@ -25,7 +25,7 @@ func (s *Table) Commit(ctx context.Context, parts []Part, fx effects.Effects, no
 		if len(e.Data) > effects.MaxEventData {
 			return nil, fmt.Errorf("event %s of type %s has %d bytes of data, at most %d are allowed", e.ID, e.Type, len(e.Data), effects.MaxEventData)
 		}
-		all = append(all, s.Put(partEvent, eventItem(e, fx.By), "", nil))
+		all = append(all, s.Put(partEvent, EventItem(e, fx.By), "", nil))
 	}
 	// 100 events of that size have 2 MB, and the rest of a change half a megabyte: the
 	// transaction stays below DynamoDB's 4 MB.
@@ -61,7 +61,8 @@ func (s *Table) Claim(rec effects.Record, now time.Time) Part {
 	return s.Put(PartIdempotency, idempotencyItem(rec), ifClaimable, Item{":seconds": NumberValue(now.Unix()), ":now": TimeValue(now)})
 }
 
-func eventItem(e effects.Event, by effects.By) Item {
+// EventItem makes the item of an event.
+func EventItem(e effects.Event, by effects.By) Item {
 	it := Key{EventsPK(e.PartnerID, e.AccountID), e.ID}.Item()
 	it.Text(AttrEventPK, PartnerEventsPK(e.PartnerID))
 	it.Text(AttrEventType, string(e.Type))

@@ -44,6 +44,27 @@ func (s *suite) recorded(partnerID, accountID int64, at []time.Time, change func
 	return all
 }
 
+// outages returns an event of each of n partners, in which nothing depends on the writer.
+func (s *suite) outages(n int) effects.Effects {
+	s.Helper()
+	fx := effects.Effects{By: effects.By{Actor: effects.Schedule}}
+	for range n {
+		fx.Events = append(fx.Events, effects.Event{
+			ID: eventID(now, n), Type: effects.CarrierOutageBegan, PartnerID: s.id(), Subject: "carrier startrack", At: milli(now), Data: []byte(`{"failure":"outage"}`),
+		})
+	}
+	return fx
+}
+
+// hears checks that each partner of fx has its event, and nothing else.
+func (s *suite) hears(what string, fx effects.Effects) {
+	s.Helper()
+	for _, e := range fx.Events {
+		got, _ := s.walkEvents(effects.Listing{PartnerID: e.PartnerID, Limit: 5})
+		s.equal(what, got, []effects.Recorded{{Event: e, By: fx.By}})
+	}
+}
+
 // minutes returns n times, a minute apart, the last one now.
 func minutes(n int) []time.Time {
 	times := make([]time.Time, n)
@@ -189,6 +210,44 @@ func (s eventLists) TestFilters() {
 			s.equal(fmt.Sprintf("%s, account %d", name, accountID), got, want)
 		}
 	}
+}
+
+// TestInserted: an event that is there stays as it is, and the others are written beside it,
+// however many are in a transaction.
+func (s eventLists) TestInserted() {
+	s.ok(s.InsertEvents(s.Context(), effects.Effects{}))
+	for _, n := range []int{1, 2, 100, 101} {
+		fx := s.outages(n)
+		first := fx
+		first.Events = nil
+		for i, e := range fx.Events {
+			if i%3 == n%3 {
+				first.Events = append(first.Events, e)
+			}
+		}
+		s.ok(s.InsertEvents(s.Context(), first))
+		s.hears(fmt.Sprintf("some of %d", n), first)
+		s.ok(s.InsertEvents(s.Context(), fx))
+		again := fx
+		again.By, again.Events = effects.By{Actor: effects.Operator, Operator: "jo"}, slices.Clone(fx.Events)
+		for i := range again.Events {
+			again.Events[i].Data = []byte("{}")
+		}
+		s.ok(s.InsertEvents(s.Context(), again))
+		s.hears(fmt.Sprintf("all of %d", n), fx)
+	}
+}
+
+// TestInsertedAtOnce: of several writers each leaves all events behind.
+func (s eventLists) TestInsertedAtOnce() {
+	fx := s.outages(5)
+	for _, err := range race(4, func(int) error { return s.InsertEvents(s.Context(), fx) }) {
+		if err != nil {
+			s.fails("a collision that lasts", err, fault.State)
+		}
+	}
+	s.ok(s.InsertEvents(s.Context(), fx))
+	s.hears("all", fx)
 }
 
 // TestFewPass: a page ends when it has read 2,000 events, whatever it has found.
