@@ -168,6 +168,10 @@ func scenarios() []scenario {
 			event: (*world).stream, check: (*world).published,
 		},
 		{
+			name: "end of an outage", function: "schedule-refresh", arrange: (*world).endOutage,
+			event: func(*world) any { return map[string]any{} }, check: (*world).outageHeard,
+		},
+		{
 			// Four killed requests have left: a link with its secret, a change before
 			// and one after it took effect, an unlink.
 			name: "reconcile", function: "reconcile",
@@ -300,7 +304,7 @@ func newEngines(t *testing.T) *engines {
 	server := httptest.NewServer(simulator.NewHandler(time.Now))
 	t.Cleanup(server.Close)
 	e.carrierURL = server.URL
-	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile", "publish-events"} {
+	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile", "publish-events", "schedule-refresh"} {
 		e.files[function] = filepath.Join(t.TempDir(), function)
 		if err := lambdaproc.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
 			t.Fatal(err)

@@ -52,7 +52,7 @@ const (
 // engines are the emulators, the carrier and the binaries, which all worlds share.
 type engines struct {
 	tableURL, carrierURL string
-	emulatorURL          string            // of Secrets Manager and EventBridge
+	emulatorURL          string            // of Secrets Manager, EventBridge and SQS
 	files                map[string]string // binaries by folder
 	serviceSecret        string
 }
@@ -67,6 +67,7 @@ type world struct {
 	secrets *secretsmanager.Client
 	account account.Account
 	queue   string // URL of the queue behind the event bus; empty without one
+	refresh string // URL of the queue of refreshes; empty without one
 	partner string // API key of the partner
 	key     string // API key of the account
 	apiKey  string // API key of the carrier; different in each world, because the simulator counts checks by it
@@ -131,6 +132,7 @@ func (w *world) environment(table, others, carrierURL string) []string {
 		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "CARRIER_CALLS_PER_MINUTE=1000000", "LINKS_PER_MINUTE=1000000",
 		"MAX_CONNECTIONS_PER_ACCOUNT=100", "MAX_DUPLICATES_PER_NUMBER=5", "MAX_LINKS_PER_DAY=50", "MAX_KEYS_PER_ACCOUNT=50",
 		"REFUSAL_GAP_SECONDS=600", "LONE_REFUSAL_SECONDS=172800", "SCHEDULE_SPEED=1",
+		"QUEUE_URL=" + w.refresh, "SANDBOX_QUEUE_URL=" + w.refresh, "REFRESHES_PER_MINUTE=600", "SANDBOX_REFRESHES_PER_MINUTE=60", "SCHEDULE_PASSES_PER_MINUTE=1",
 	}
 }
 
