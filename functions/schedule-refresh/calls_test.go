@@ -35,7 +35,12 @@ func costs(t *calltrace.Attempt) {
 		Production: schedule.Traffic{Queue: &queue{client, empty.URL + "/1/refresh"}, PerMinute: 600},
 		Sandbox:    schedule.Traffic{Queue: &queue{client, empty.URL + "/1/sandbox"}, PerMinute: 60},
 	}
-	h := &handler{pass: dispatcher.RunPass, passes: 1, window: time.Minute, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
+	rounds := schedule.Rounds{
+		Store: d.Store, Now: d.Now, Window: time.Minute,
+		Production: schedule.Traffic{Queue: &queue{client, empty.URL + "/1/parcels"}, PerMinute: 300},
+		Sandbox:    schedule.Traffic{Queue: &queue{client, empty.URL + "/1/parcels-sandbox"}, PerMinute: 60},
+	}
+	h := &handler{pass: dispatcher.RunPass, rounds: rounds.RunPass, passes: 1, window: time.Minute, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	d.Transport.Reset()
 	log := functiontest.Logged(t.Context(), func(ctx context.Context) {
 		if _, err := h.run(ctx); err != nil {

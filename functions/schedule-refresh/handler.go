@@ -13,17 +13,24 @@ import (
 
 type handler struct {
 	pass    func(context.Context) (schedule.Pass, error)
-	passes  int           // in a minute
-	window  time.Duration // from one pass to the next
+	rounds  func(context.Context) (schedule.Pass, error) // the pass of parcels
+	passes  int                                          // in a minute
+	window  time.Duration                                // from one pass to the next
 	metrics metrics.Recorder
 }
 
-// run makes the passes of one minute and returns their sum, with the backlog of the
-// last one. A failed pass does not keep the next from being made; the error, which
+// report is the sum of the passes of one minute, with the backlog of the last one.
+type report struct {
+	schedule.Pass // of checks
+
+	Rounds int `json:"rounds"` // messages for rounds of parcels
+}
+
+// run makes the passes of one minute: of checks, then of rounds. A failed pass does not keep the next from being made; the error, which
 // joins all failures, fails the invocation.
-func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
+func (h *handler) run(ctx context.Context) (report, error) {
 	ctx, points := h.metrics.Start(ctx)
-	var sum schedule.Pass
+	var sum report
 	var errs []error
 	start := time.Now()
 	for n := range h.passes {
@@ -33,8 +40,10 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 		}
 		p, err := h.pass(ctx)
 		sum.Due, sum.Sent, sum.Probes, sum.Backlog, sum.Told = sum.Due+p.Due, sum.Sent+p.Sent, sum.Probes+p.Probes, p.Backlog, sum.Told+p.Told
-		sum.Malformed = max(sum.Malformed, p.Malformed) // each pass skips the same ones
-		if err != nil {
+		parcels, roundsErr := h.rounds(ctx)
+		sum.Rounds += parcels.Sent
+		sum.Malformed = max(sum.Malformed, p.Malformed+parcels.Malformed) // each pass skips the same ones
+		if err = errors.Join(err, roundsErr); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -44,6 +53,6 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 		metrics.Add(ctx, metrics.Malformed, "", int64(sum.Malformed))
 	}
 	points.Log(ctx, slog.Default(), level, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
-		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed), slog.Int("told", sum.Told))
+		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("rounds", sum.Rounds), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed), slog.Int("told", sum.Told))
 	return sum, errors.Join(errs...)
 }

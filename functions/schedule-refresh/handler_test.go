@@ -17,6 +17,37 @@ import (
 	"carrierlink/shared/schedule"
 )
 
+// noRounds is a pass without parcels.
+func noRounds(context.Context) (schedule.Pass, error) { return schedule.Pass{}, nil }
+
+// TestRounds: each pass of checks is followed by one of rounds, also if it fails; a failure of
+// either is reported, and what cannot be read of both is counted.
+func TestRounds(t *testing.T) {
+	checks, rounds := errors.New("checks"), errors.New("rounds")
+	var order []string
+	h := &handler{
+		passes: 1, window: time.Minute, metrics: metrics.Recorder{Now: time.Now},
+		pass: func(context.Context) (schedule.Pass, error) {
+			order = append(order, "checks")
+			return schedule.Pass{Sent: 3, Malformed: 1}, checks
+		},
+		rounds: func(context.Context) (schedule.Pass, error) {
+			order = append(order, "rounds")
+			return schedule.Pass{Sent: 5, Malformed: 2}, rounds
+		},
+	}
+	got, err := h.run(t.Context())
+	if !errors.Is(err, checks) || !errors.Is(err, rounds) {
+		t.Errorf("run = %v, want both failures", err)
+	}
+	if diff := cmp.Diff(report{Pass: schedule.Pass{Sent: 3, Malformed: 3}, Rounds: 5}, got); diff != "" {
+		t.Errorf("sum (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"checks", "rounds"}, order); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
 // TestRunFails: a failed pass is reported after the remaining passes; when the time
 // is up, no further pass is made.
 func TestRunFails(t *testing.T) {
@@ -40,7 +71,7 @@ func TestRunFails(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.within)
 				defer cancel()
 				made := 0
-				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now}, rounds: noRounds, pass: func(context.Context) (schedule.Pass, error) {
 					made++
 					return one, tc.errs[made-1]
 				}}
@@ -53,7 +84,7 @@ func TestRunFails(t *testing.T) {
 				if made != tc.made {
 					t.Errorf("%d passes, want %d", made, tc.made)
 				}
-				if diff := cmp.Diff(tc.want, got); diff != "" {
+				if diff := cmp.Diff(tc.want, got.Pass); diff != "" {
 					t.Errorf("sum (-want +got):\n%s", diff)
 				}
 			})
@@ -79,7 +110,7 @@ func TestRun(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var begun []time.Duration
-				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Recorder{Now: time.Now}, rounds: noRounds, pass: func(context.Context) (schedule.Pass, error) {
 					begun = append(begun, time.Since(start))
 					time.Sleep(tc.takes[len(begun)-1]) // virtual time
 					return schedule.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
@@ -92,7 +123,7 @@ func TestRun(t *testing.T) {
 					t.Errorf("passes start at (-want +got):\n%s", diff)
 				}
 				n := tc.passes
-				if diff := cmp.Diff(schedule.Pass{Due: n * (n + 1) / 2, Sent: 10 * n, Probes: n, Backlog: n}, got); diff != "" {
+				if diff := cmp.Diff(schedule.Pass{Due: n * (n + 1) / 2, Sent: 10 * n, Probes: n, Backlog: n}, got.Pass); diff != "" {
 					t.Errorf("sum (-want +got):\n%s", diff)
 				}
 			})
@@ -110,7 +141,7 @@ func TestMetrics(t *testing.T) {
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
 			room := int64(0)
-			h := &handler{passes: 2, window: 30 * time.Second, metrics: metrics.Recorder{Stage: "test", Now: time.Now}, pass: func(ctx context.Context) (schedule.Pass, error) {
+			h := &handler{passes: 2, window: 30 * time.Second, metrics: metrics.Recorder{Stage: "test", Now: time.Now}, rounds: noRounds, pass: func(ctx context.Context) (schedule.Pass, error) {
 				room += 100
 				metrics.Add(ctx, metrics.QueueRoom, "", room)
 				return schedule.Pass{Malformed: malformed}, nil

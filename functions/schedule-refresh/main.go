@@ -1,5 +1,5 @@
 // Schedule-refresh sends a message to the refresh queues for each connection whose
-// check is due. It has no route: a rule starts it once a minute.
+// check is due, and one to the parcel queues for each round of parcels. It has no route: a rule starts it once a minute.
 package main
 
 import (
@@ -24,7 +24,13 @@ func wire(env *app.Env) any {
 	return h.run
 }
 
-func build(env *app.Env) (*handler, *schedule.Dispatcher) {
+// passers is what the passes are made with.
+type passers struct {
+	Checks *schedule.Dispatcher
+	Rounds *schedule.Rounds
+}
+
+func build(env *app.Env) (*handler, passers) {
 	passes := env.Count("SCHEDULE_PASSES_PER_MINUTE")
 	if passes > maxPasses {
 		env.Check("SCHEDULE_PASSES_PER_MINUTE", errors.New("at most 6"))
@@ -39,5 +45,10 @@ func build(env *app.Env) (*handler, *schedule.Dispatcher) {
 		Production: schedule.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
 		Sandbox:    schedule.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
-	return &handler{pass: dispatcher.RunPass, passes: passes, window: window, metrics: env.Metrics()}, dispatcher
+	rounds := &schedule.Rounds{
+		Store: parts.Table(), Now: time.Now, Window: window,
+		Production: schedule.Traffic{Queue: &queue{client, env.Text("PARCEL_QUEUE_URL")}, PerMinute: env.Count("PARCEL_ROUNDS_PER_MINUTE")},
+		Sandbox:    schedule.Traffic{Queue: &queue{client, env.Text("SANDBOX_PARCEL_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_PARCEL_ROUNDS_PER_MINUTE")},
+	}
+	return &handler{pass: dispatcher.RunPass, rounds: rounds.RunPass, passes: passes, window: window, metrics: env.Metrics()}, passers{dispatcher, rounds}
 }

@@ -8,7 +8,6 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -74,30 +73,8 @@ type query struct {
 func parse(req *httpapi.Request) (query, error) {
 	var q query
 	var problems fault.List
+	q.carrierID, q.carrier, problems = views.CarrierQuery(req)
 	add := func(err error) { problems = append(problems, fault.Of(err)...) }
-	var ids, codes []string
-	single := func(name string, into *[]string) {
-		problems = append(problems, req.Single(name, func(v string) *fault.Error {
-			*into = []string{v}
-			return nil
-		})...)
-	}
-	single("carrier_id", &ids)
-	single("carrier_code", &codes)
-	var err error
-	switch {
-	case len(problems) > 0:
-	case len(ids)+len(codes) == 0:
-		add(fault.Field(fault.Required, "carrier_id", "carrier_id or carrier_code is needed."))
-	case len(ids) > 0 && len(codes) > 0:
-		add(fault.Field(fault.Invalid, "carrier_code", "carrier_code must not be given with carrier_id."))
-	case len(ids) > 0:
-		q.carrierID, err = connection.ParseID(ids[0])
-		add(err)
-	default:
-		q.carrier, err = carrier.ParseName("carrier_code", codes[0])
-		add(err)
-	}
 	const field = "tracking_number"
 	numbers := req.Query(field)
 	switch {

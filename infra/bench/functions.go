@@ -25,6 +25,8 @@ var functions = []struct {
 	{"validate-carrier", 1.45, 1.5},
 	{"manage-connections", 1.45, 1.5},
 	{"track-shipments", 1.45, 1.5},
+	{"manage-parcels", 1.45, 1.5},
+	{"track-parcels", 1.45, 1.5},
 	{"publish-events", 1.45, 1.5},
 	{"schedule-refresh", 1.45, 1.5},
 	{"refresh-carrier-account", 1.45, 1.5},

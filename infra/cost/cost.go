@@ -214,7 +214,7 @@ func Compute(use Use, counts Counts, prices Prices, stack Stack) (Bill, error) {
 	add("API Gateway", "requests", "api_request", use.Calls)
 	add("Lambda", "starts", "lambda_request", m.starts())
 	add("Lambda", "memory × time, "+stack.Architecture, "lambda_"+stack.Architecture, m.gbSeconds())
-	add("SQS", "polls of two queues, lengths, messages", "sqs_request", m.queueRequests())
+	add("SQS", "polls of four queues, lengths, messages", "sqs_request", m.queueRequests())
 	add("EventBridge", "events on the bus", "event", m.calls("PutEvents"))
 	add("CloudWatch", "logs, written", "logs_written", m.logBytes()/gb)
 	add("CloudWatch", "logs, kept", "logs_kept", m.logBytes()*a.RetentionDays/(hours/24)/gb)
@@ -336,7 +336,7 @@ func (m *month) metrics() float64 {
 }
 
 func (m *month) queueRequests() float64 {
-	const queues, deletions = 2, 1 // a batch is received by a poll, and deleted at once
+	const queues, deletions = 4, 1 // a batch is received by a poll, and deleted at once
 	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + m.checks/batch*(deletions+1)
 }
 

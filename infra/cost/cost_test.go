@@ -99,7 +99,7 @@ func TestBill(t *testing.T) {
 	near("secrets of an idle stack", line(t, idle, "Secrets Manager", "secret").USD(), 0.40)
 	near("starts of an idle stack", line(t, idle, "Lambda", "starts").Quantity, 43_800+2_920)
 	near("reads of an idle stack", line(t, idle, "DynamoDB", "reads").Quantity, 43_800*counts.Schedule["pass"].Read+2_920*counts.Schedule["reconcile"].Read)
-	near("SQS requests of an idle stack", line(t, idle, "SQS", "").Quantity, 1_314_000+87_600)
+	near("SQS requests of an idle stack", line(t, idle, "SQS", "").Quantity, 2_628_000+175_200)
 	near("its writes", line(t, idle, "DynamoDB", "writes").Quantity, 0)
 
 	busy := bill(100_000, 1_000_000, Daily)

@@ -109,7 +109,9 @@ func (a trackAnswer) withoutResult(numbers int) tracking.CarrierAnswer {
 	case about != "" && numbers == 1:
 		return tracking.CarrierAnswer{Err: about.Err(), Fault: about}
 	case about != "":
-		return tracking.CarrierAnswer{Err: fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")}
+		refused := fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")
+		refused.Cause = tracking.ErrAskAlone
+		return tracking.CarrierAnswer{Err: refused}
 	case a.err != nil:
 		return tracking.CarrierAnswer{Err: a.err}
 	}

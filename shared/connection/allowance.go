@@ -20,6 +20,7 @@ type Use string
 // The uses.
 const (
 	UseTracking Use = "tracking" // GET /v1/tracking
+	UseLooking  Use = "looking"  // the schedule's part of UseTracking
 	UseChecking Use = "checking" // live reads, verify, change and rollback
 	UseLinking  Use = "linking"  // link and validate
 	UseChanging Use = "changing" // changes to credentials that are new to the connection

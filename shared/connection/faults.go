@@ -126,7 +126,7 @@ func ErrVerifiedLately(wait time.Duration) *fault.Error {
 func ErrAllowanceUsedUp(use Use, limit int, wait time.Duration) *fault.Error {
 	var text string
 	switch use {
-	case UseTracking, UseChecking:
+	case UseTracking, UseLooking, UseChecking:
 		text = "The carrier takes %d " + string(use) + " calls a minute for an API key, and they are used up."
 	case UseLinking:
 		text = "An account may link and validate %d times a minute."

@@ -50,6 +50,24 @@ const (
 	CarrierOutageEnded EventType = "carrier_outage_ended"
 )
 
+// Track is the event of a registered parcel, with ShipEngine's name. Its Subject is a
+// TrackSubject.
+const Track EventType = "track"
+
+// TrackSubject returns the subject of a parcel's events.
+func TrackSubject(carrierCode, number string) string {
+	return trackSubject + carrierCode + " " + number
+}
+
+const trackSubject = "parcel "
+
+// ParseTrackSubject reverses TrackSubject; ok is false for another subject.
+func ParseTrackSubject(subject string) (carrierCode, number string, ok bool) {
+	rest, ok := strings.CutPrefix(subject, trackSubject)
+	carrierCode, number, found := strings.Cut(rest, " ")
+	return carrierCode, number, ok && found
+}
+
 // The operator's changes of a partner. They are in the audit log only: see AuditTypes.
 const (
 	PartnerCreated    EventType = "partner_created"
@@ -71,7 +89,7 @@ func EventTypes() []EventType {
 		APIKeyCreated, APIKeyRotated, APIKeyDeleted, APIKeyExpiring,
 		CarrierConnected, CarrierUpdated, CarrierRolledBack, CarrierDegraded, CarrierActionRequired, CarrierRestricted, CarrierRecovered,
 		CarrierDisconnected, CarrierAccountChanged, CarrierContractExpiring, CarrierCreditBlocked,
-		CarrierOutageBegan, CarrierOutageEnded,
+		CarrierOutageBegan, CarrierOutageEnded, Track,
 	}
 }
 

@@ -134,7 +134,7 @@ func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []connection.Lan
 		return fmt.Errorf("reading the queue's length: %w", err)
 	}
 	report.Backlog += backlog
-	capacity := d.capacity(t.PerMinute, backlog)
+	capacity := capacityOf(d.Window, t.PerMinute, backlog)
 	if lanes[0] != connection.SandboxLane {
 		metrics.Add(ctx, metrics.QueueRoom, "", int64(capacity))
 	}
@@ -168,12 +168,12 @@ func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []connection.Lan
 	return errors.Join(errs...)
 }
 
-// capacity returns how many checks may start in a window: at least one, unless the
+// capacityOf returns how many checks may start in a window: at least one, unless the
 // queue is too long. The queue's length may be a minute old, and a healthy queue
 // holds up to a window's worth. So the workers lag only if it holds more than two
 // minutes' worth, and the excess is subtracted.
-func (d *Dispatcher) capacity(perMinute, backlog int) int {
-	perWindow := max(int(time.Duration(perMinute)*d.Window/time.Minute), 1)
+func capacityOf(window time.Duration, perMinute, backlog int) int {
+	perWindow := max(int(time.Duration(perMinute)*window/time.Minute), 1)
 	return max(perWindow-max(backlog-2*max(perMinute, perWindow), 0), 0)
 }
 
@@ -213,7 +213,7 @@ func (d *Dispatcher) planLane(ctx context.Context, lane connection.Lane, b healt
 	if control != nil { // connections with the same API key wait for the next pass
 		due = slices.DeleteFunc(due, func(c connection.Due) bool { return c.CredentialID == control.CredentialID })
 	}
-	regular = d.spread(lane, due, now, capacity)
+	regular = spread(d.Window, lane, due, now, capacity)
 	d.limitVotes(regular)
 	return urgent, regular, nil
 }
@@ -271,8 +271,8 @@ func message(lane connection.Lane, c connection.Due) Message {
 // its credential's slots the one with the fewest starts. The partners take turns, so
 // that none gets more than an equal part while others wait; of each partner the
 // longest overdue go first. A connection without a free slot stays for a later pass.
-func (d *Dispatcher) spread(lane connection.Lane, due []connection.Due, now time.Time, n int) []Delayed {
-	starts := make([]int, d.Window/time.Second) // in each second of the window
+func spread(window time.Duration, lane connection.Lane, due []connection.Due, now time.Time, n int) []Delayed {
+	starts := make([]int, window/time.Second) // in each second of the window
 	type slot struct {
 		credential string
 		second     int

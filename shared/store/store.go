@@ -1,5 +1,5 @@
 // Package store is the DynamoDB table. Each aggregate has a package of its own on the
-// kit: accounts, keys, connections, breakers, trackcache, claims, events. Store combines them,
+// kit: accounts, keys, connections, breakers, trackcache, claims, events, parcels. Store combines them,
 // and reads items of several aggregates in one call.
 //
 // The comment of each method says which faults it returns.
@@ -13,6 +13,7 @@ import (
 	"carrierlink/shared/store/events"
 	"carrierlink/shared/store/keys"
 	"carrierlink/shared/store/kit"
+	"carrierlink/shared/store/parcels"
 	"carrierlink/shared/store/trackcache"
 )
 
@@ -24,6 +25,7 @@ type (
 	trackingStore   = trackcache.Store
 	claimStore      = claims.Store
 	eventStore      = events.Store
+	parcelStore     = parcels.Store
 )
 
 // Store reads and writes all aggregates. It is safe for concurrent use.
@@ -35,6 +37,7 @@ type Store struct {
 	*trackingStore
 	*claimStore
 	*eventStore
+	*parcelStore
 
 	table *kit.Table
 }
@@ -42,5 +45,5 @@ type Store struct {
 // New returns a Store over the table of this name.
 func New(api kit.API, table string, o kit.Options) *Store {
 	t := kit.New(api, table, o)
-	return &Store{accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), events.New(t), t}
+	return &Store{accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), events.New(t), parcels.New(t), t}
 }

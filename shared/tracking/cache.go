@@ -70,7 +70,7 @@ func unpack(c Cached) Answer {
 		return Answer{}
 	}
 	if err := b.Fault.Err(); err != nil {
-		return Answer{Err: err, At: c.At}
+		return Answer{Err: err, At: c.At, Fault: b.Fault}
 	}
 	b.Number = c.Number
 	return Answer{Tracking: &b.Tracking, At: c.At}

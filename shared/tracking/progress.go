@@ -26,6 +26,9 @@ var descriptions = map[Status]string{
 	NotYet: "Not Yet In System", Collection: "Delivered To Collection Location",
 }
 
+// Valid reports whether this is one of the status codes.
+func (s Status) Valid() bool { return s == Unknown || descriptions[s] != "" }
+
 // Description returns ShipEngine's text of a status code.
 func (s Status) Description() string { return cmp.Or(descriptions[s], "Unknown") }
 

@@ -64,6 +64,7 @@ type Answer struct {
 	Live     bool      // the carrier said so to this request
 	Stale    bool      // no longer fresh and not renewed; Err, if set, says why
 	Err      error
+	Fault    NumberFault // set if Err is about the number: the carrier was asked, and has no tracking
 }
 
 // Track returns what is known of each number. Errors: fault.NotFound for the connection.
@@ -78,12 +79,12 @@ func (s *Service) Track(ctx context.Context, req Request) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("reading the connections: %w", err)
 		}
-		conn = choose(linked, req.Carrier)
+		conn = Choose(linked, req.Carrier)
 	}
 	if conn == nil || !conn.Visible() {
 		return Result{}, connection.ErrNoConnection()
 	}
-	answers, err := s.readAnswers(ctx, req, conn)
+	answers, err := s.readAnswers(ctx, req.Account.Environment, conn, req.Numbers, s.recordedCalls(conn, req.By))
 	if err != nil {
 		return Result{}, err
 	}
@@ -111,9 +112,9 @@ func (r Result) Failures() (stale, failed int, err error) {
 	return stale, failed, err
 }
 
-// choose returns the connection to use for a carrier: the oldest that works, else the
+// Choose returns the connection to use for a carrier: the oldest that works, else the
 // oldest; nil if there is none.
-func choose(linked []connection.Connection, name carrier.Name) *connection.Connection {
+func Choose(linked []connection.Connection, name carrier.Name) *connection.Connection {
 	var chosen *connection.Connection
 	for i := range linked {
 		switch c := &linked[i]; {
@@ -127,10 +128,57 @@ func choose(linked []connection.Connection, name carrier.Name) *connection.Conne
 	return chosen
 }
 
+// Look is Track for the schedule: it asks through a visible connection about at most
+// MaxNumbers numbers, and takes at most LooksPerMinute of the calls of a credential, so
+// that some are left for Track. The errors of numbers are in their answers only.
+func (s *Service) Look(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) (map[string]Answer, error) {
+	answers, err := s.readAnswers(ctx, env, conn, numbers, s.takeLook)
+	if err != nil {
+		return nil, fmt.Errorf("looking at parcels: %w", err)
+	}
+	return answers, nil
+}
+
+// take takes a call of a credential; fault.RateLimited if none is left.
+type take func(ctx context.Context, env carrier.Environment, accountID int64, credentialID string) error
+
+func (s *Service) takeCall(ctx context.Context, env carrier.Environment, accountID int64, credentialID string) error {
+	return s.allow(ctx, env, accountID, credentialID, effects.Effects{})
+}
+
+func (s *Service) allow(ctx context.Context, env carrier.Environment, accountID int64, credentialID string, fx effects.Effects) error {
+	allowance := connection.CredentialAllowance(connection.UseTracking, env, accountID, credentialID)
+	return connection.Allow(ctx, s.Cache, connection.Call{Allowance: allowance, Limit: CallsPerMinute, Effects: fx}, s.Now())
+}
+
+// recordedCalls is takeCall for callers: the first call is recorded as a reading of the
+// connection's credentials.
+func (s *Service) recordedCalls(conn *connection.Connection, by effects.By) take {
+	recorded := false
+	return func(ctx context.Context, env carrier.Environment, accountID int64, credentialID string) error {
+		if recorded {
+			return s.takeCall(ctx, env, accountID, credentialID)
+		}
+		fx, err := conn.ReadsSecret(by, connection.ReadForTracking, s.Random, s.Now())
+		if err != nil {
+			return err
+		}
+		recorded = true
+		return s.allow(ctx, env, accountID, credentialID, fx)
+	}
+}
+
+func (s *Service) takeLook(ctx context.Context, env carrier.Environment, accountID int64, credentialID string) error {
+	if err := connection.Allow(ctx, s.Cache, connection.Call{Allowance: connection.CredentialAllowance(connection.UseLooking, env, accountID, credentialID), Limit: LooksPerMinute}, s.Now()); err != nil {
+		return err
+	}
+	return s.takeCall(ctx, env, accountID, credentialID)
+}
+
 // readAnswers returns an answer for each number: a fresh one from the cache, the
 // carrier's, or an older one from the cache if the carrier cannot be asked.
-func (s *Service) readAnswers(ctx context.Context, req Request, conn *connection.Connection) (map[string]Answer, error) {
-	now, numbers := s.Now(), req.Numbers
+func (s *Service) readAnswers(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string, call take) (map[string]Answer, error) {
+	now := s.Now()
 	cached, err := s.Cache.CachedTracking(ctx, conn.AccountID, conn.ID, numbers, now)
 	if err != nil {
 		return nil, err
@@ -150,7 +198,7 @@ func (s *Service) readAnswers(ctx context.Context, req Request, conn *connection
 	if len(ask) == 0 {
 		return found, nil
 	}
-	answers := s.askCarrier(ctx, req, conn, ask)
+	answers := s.askCarrier(ctx, env, conn, ask, call)
 	now = s.Now()
 	save := make(map[string]CarrierAnswer)
 	for _, n := range ask {
@@ -174,24 +222,19 @@ func renew(old Answer, r CarrierAnswer, now time.Time) (a Answer, worthCaching b
 	case useful:
 		return Answer{Tracking: &r.Tracking, At: now, Live: true}, true
 	case old.Tracking != nil && r.Fault != NumberUnknown:
-		old.Stale, old.Err = true, r.Err
+		old.Stale, old.Err, old.Fault = true, r.Err, r.Fault
 		return old, false
 	}
-	return Answer{Err: r.Err, At: now}, r.Fault != ""
+	return Answer{Err: r.Err, At: now, Fault: r.Fault}, r.Fault != ""
 }
 
 // askCarrier asks the carrier with the connection's credentials, within their allowance,
 // after the pause that the carrier may have asked for, and whatever the connection's status, which may be out of date.
-func (s *Service) askCarrier(ctx context.Context, req Request, conn *connection.Connection, numbers []string) map[string]CarrierAnswer {
-	env := req.Account.Environment
+func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string, call take) map[string]CarrierAnswer {
 	to, err := s.Carriers.Of(env)
 	var credentials connection.Credentials
 	if err == nil {
 		err = conn.Held(s.Now())
-	}
-	call := connection.Call{Limit: CallsPerMinute}
-	if err == nil {
-		call.Effects, err = conn.ReadsSecret(req.By, connection.ReadForTracking, s.Random, s.Now())
 	}
 	if err == nil {
 		credentials, err = connection.ReadCredentials(ctx, s.Vault, *conn, s.Now())
@@ -206,14 +249,12 @@ func (s *Service) askCarrier(ctx context.Context, req Request, conn *connection.
 		}
 		return answers
 	}
-	call.Allowance = connection.CredentialAllowance(connection.UseTracking, env, conn.AccountID, connection.CredentialID(credentials.APIKey))
+	credentialID := connection.CredentialID(credentials.APIKey)
 	account := connection.ChargeAccount{
 		Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials, MerchantLocationID: conn.MerchantLocationID,
 	}
 	return to.Track(ctx, account, numbers, func(ctx context.Context) error {
-		one := call
-		call.Effects = effects.Effects{}
-		return connection.Allow(ctx, s.Cache, one, s.Now())
+		return call(ctx, env, conn.AccountID, credentialID)
 	})
 }
 

@@ -6,6 +6,7 @@ package tracking
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ const MaxNumbers = 10
 // CallsPerMinute is how many tracking calls a credential may make in any minute
 // (auspost.md, "Track", "Known traps" 15).
 const CallsPerMinute = 10
+
+// LooksPerMinute is how many of them the schedule may make.
+const LooksPerMinute = 8
 
 // longestNumber is longer than any id of an article, a consignment or a barcode.
 const longestNumber = 50
@@ -228,6 +232,20 @@ func (t *Tracking) articles(above Summary, since time.Time) []Article {
 	return all
 }
 
+// Latest reports whether the latest that the carrier says, of the whole or of an article, has
+// a detail code: the status, or the newest event. The status of Australia Post's parcels
+// stays "In transit" when they are on board.
+func (t *Tracking) Latest(detail string) bool {
+	latest := func(s Summary, events []Event) bool {
+		if s.Status == Delivered || s.Status == Exception {
+			return false
+		}
+		return s.Detail == detail || len(events) > 0 && events[0].Progress().Detail == detail
+	}
+	whole := t.Summary()
+	return latest(whole, t.Events) || whole.Status != Delivered && slices.ContainsFunc(t.Articles(), func(a Article) bool { return latest(a.Summary, a.Events) })
+}
+
 // Silent tells whether the carrier gives neither a status nor an event, of the shipment
 // or of any part.
 func (t *Tracking) Silent() bool {
@@ -307,6 +325,10 @@ func (f NumberFault) Err() error {
 	}
 	return nil
 }
+
+// ErrAskAlone is the cause of the error of numbers that the carrier refuses to answer for
+// together, because it does not find one of them.
+var ErrAskAlone = errors.New("the carrier refuses the call for one of its numbers")
 
 // CarrierAnswer is what a carrier answers for one number.
 type CarrierAnswer struct {

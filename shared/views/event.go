@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -33,8 +34,11 @@ type EventsPage struct {
 	Links    httpapi.LinksBody `json:"links"`
 }
 
-// carrierConnected is the resource_type of ShipEngine's webhook of carrier_connected.
-const carrierConnected = "API_CARRIER_CONNECTED"
+// ShipEngine's resource_type of webhooks of carrier_connected and track.
+const (
+	carrierConnected = "API_CARRIER_CONNECTED"
+	track            = "API_TRACK"
+)
 
 // NewEvent returns the view of an event. externalID is that of its account now, and address
 // makes URLs of paths: see httpapi.Request.Address.
@@ -46,12 +50,19 @@ func NewEvent(e effects.Event, externalID string, address func(path string) stri
 	case strings.HasPrefix(e.Subject, account.IDPrefix):
 		path = "/v1/carriers/" + e.Subject
 	}
+	if code, number, ok := effects.ParseTrackSubject(e.Subject); ok {
+		path = "/v1/tracking?" + url.Values{"carrier_code": {code}, "tracking_number": {number}}.Encode()
+	}
 	body := Event{
 		EventID: e.ID, Event: string(e.Type), CreatedAt: httpapi.Time(e.At), AccountID: optionalID(e.AccountID), ExternalAccountID: httpapi.Text(externalID),
 		ResourceURL: address(path), Data: e.Data,
 	}
-	if e.Type == effects.CarrierConnected {
+	switch e.Type {
+	case effects.CarrierConnected:
 		body.ResourceType = carrierConnected
+	case effects.Track:
+		body.ResourceType = track
+	default:
 	}
 	return body
 }

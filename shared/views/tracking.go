@@ -1,10 +1,12 @@
 package views
 
 import (
+	"encoding/json"
 	"time"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/tracking"
 )
@@ -121,6 +123,35 @@ func NewTracking(conn *connection.Connection, a tracking.Answer, now time.Time) 
 			Number: article.Number, StatusCode: string(article.Status), StatusDetailCode: httpapi.Text(article.Detail), StatusDescription: article.Status.Description(),
 			CarrierStatusCode: text, CarrierStatusDescription: text, Events: newTrackingEvents(article.Events),
 		})
+	}
+	return body
+}
+
+// TrackData is the data of the event track.
+type TrackData struct {
+	Tracking
+
+	Truncated bool `json:"truncated"` // older events, or articles, are left out
+}
+
+// NewTrackData is NewTracking with at most effects.MaxEventData bytes of JSON: it leaves out
+// the oldest events, and of a shipment of very many articles the last ones.
+func NewTrackData(conn *connection.Connection, a tracking.Answer, now time.Time) TrackData {
+	body := TrackData{Tracking: NewTracking(conn, a, now)}
+	for encoded, err := json.Marshal(body); err == nil && len(encoded) > effects.MaxEventData; encoded, err = json.Marshal(body) {
+		body.Truncated = true
+		most := len(body.Events)
+		for _, article := range body.Articles {
+			most = max(most, len(article.Events))
+		}
+		if most == 0 {
+			body.Articles = body.Articles[:len(body.Articles)/2]
+			continue
+		}
+		body.Events = body.Events[:min(len(body.Events), most/2)]
+		for i, article := range body.Articles {
+			body.Articles[i].Events = article.Events[:min(len(article.Events), most/2)]
+		}
 	}
 	return body
 }

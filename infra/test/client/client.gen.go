@@ -169,6 +169,7 @@ const (
 	AuditActionPartnerKeyDeleted       AuditAction = "partner_key_deleted"
 	AuditActionPartnerKeyRotated       AuditAction = "partner_key_rotated"
 	AuditActionSecretRead              AuditAction = "secret_read"
+	AuditActionTrack                   AuditAction = "track"
 )
 
 // Valid indicates whether the value is a known member of the AuditAction enum.
@@ -233,6 +234,8 @@ func (e AuditAction) Valid() bool {
 	case AuditActionPartnerKeyRotated:
 		return true
 	case AuditActionSecretRead:
+		return true
+	case AuditActionTrack:
 		return true
 	default:
 		return false
@@ -1244,12 +1247,15 @@ func (e ErrorErrorType) Valid() bool {
 // Defines values for EventResourceType.
 const (
 	EventResourceTypeAPICARRIERCONNECTED EventResourceType = "API_CARRIER_CONNECTED"
+	EventResourceTypeAPITRACK            EventResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the EventResourceType enum.
 func (e EventResourceType) Valid() bool {
 	switch e {
 	case EventResourceTypeAPICARRIERCONNECTED:
+		return true
+	case EventResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -1323,6 +1329,7 @@ const (
 	EventTypeCarrierRestricted       EventType = "carrier_restricted"
 	EventTypeCarrierRolledBack       EventType = "carrier_rolled_back"
 	EventTypeCarrierUpdated          EventType = "carrier_updated"
+	EventTypeTrack                   EventType = "track"
 )
 
 // Valid indicates whether the value is a known member of the EventType enum.
@@ -1373,6 +1380,8 @@ func (e EventType) Valid() bool {
 	case EventTypeCarrierRolledBack:
 		return true
 	case EventTypeCarrierUpdated:
+		return true
+	case EventTypeTrack:
 		return true
 	default:
 		return false
@@ -1562,6 +1571,30 @@ func (e OutageEventDataFailure) Valid() bool {
 	}
 }
 
+// Defines values for RegisterShipmentsRequestCarrierCode.
+const (
+	RegisterShipmentsRequestCarrierCodeAustraliaPost RegisterShipmentsRequestCarrierCode = "australia_post"
+	RegisterShipmentsRequestCarrierCodeLessThannil   RegisterShipmentsRequestCarrierCode = "<nil>"
+	RegisterShipmentsRequestCarrierCodeStarTrack     RegisterShipmentsRequestCarrierCode = "star_track"
+	RegisterShipmentsRequestCarrierCodeStartrack     RegisterShipmentsRequestCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the RegisterShipmentsRequestCarrierCode enum.
+func (e RegisterShipmentsRequestCarrierCode) Valid() bool {
+	switch e {
+	case RegisterShipmentsRequestCarrierCodeAustraliaPost:
+		return true
+	case RegisterShipmentsRequestCarrierCodeLessThannil:
+		return true
+	case RegisterShipmentsRequestCarrierCodeStarTrack:
+		return true
+	case RegisterShipmentsRequestCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Scope.
 const (
 	ScopeAdmin Scope = "admin"
@@ -1625,6 +1658,51 @@ func (e SecretReadDataReason) Valid() bool {
 	case SecretReadDataReasonTracking:
 		return true
 	case SecretReadDataReasonVerify:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ShipmentEndReason.
+const (
+	ShipmentEndReasonDelivered   ShipmentEndReason = "delivered"
+	ShipmentEndReasonException   ShipmentEndReason = "exception"
+	ShipmentEndReasonExpired     ShipmentEndReason = "expired"
+	ShipmentEndReasonLessThannil ShipmentEndReason = "<nil>"
+	ShipmentEndReasonNotTracked  ShipmentEndReason = "not_tracked"
+)
+
+// Valid indicates whether the value is a known member of the ShipmentEndReason enum.
+func (e ShipmentEndReason) Valid() bool {
+	switch e {
+	case ShipmentEndReasonDelivered:
+		return true
+	case ShipmentEndReasonException:
+		return true
+	case ShipmentEndReasonExpired:
+		return true
+	case ShipmentEndReasonLessThannil:
+		return true
+	case ShipmentEndReasonNotTracked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ShipmentStatus.
+const (
+	ShipmentStatusActive ShipmentStatus = "active"
+	ShipmentStatusEnded  ShipmentStatus = "ended"
+)
+
+// Valid indicates whether the value is a known member of the ShipmentStatus enum.
+func (e ShipmentStatus) Valid() bool {
+	switch e {
+	case ShipmentStatusActive:
+		return true
+	case ShipmentStatusEnded:
 		return true
 	default:
 		return false
@@ -1726,34 +1804,34 @@ func (e TrackingStatusCode) Valid() bool {
 
 // Defines values for TrackingStatusDescription.
 const (
-	Accepted                      TrackingStatusDescription = "Accepted"
-	Delivered                     TrackingStatusDescription = "Delivered"
-	DeliveredToCollectionLocation TrackingStatusDescription = "Delivered To Collection Location"
-	DeliveryAttempt               TrackingStatusDescription = "Delivery Attempt"
-	Exception                     TrackingStatusDescription = "Exception"
-	InTransit                     TrackingStatusDescription = "In Transit"
-	NotYetInSystem                TrackingStatusDescription = "Not Yet In System"
-	Unknown                       TrackingStatusDescription = "Unknown"
+	TrackingStatusDescriptionAccepted                      TrackingStatusDescription = "Accepted"
+	TrackingStatusDescriptionDelivered                     TrackingStatusDescription = "Delivered"
+	TrackingStatusDescriptionDeliveredToCollectionLocation TrackingStatusDescription = "Delivered To Collection Location"
+	TrackingStatusDescriptionDeliveryAttempt               TrackingStatusDescription = "Delivery Attempt"
+	TrackingStatusDescriptionException                     TrackingStatusDescription = "Exception"
+	TrackingStatusDescriptionInTransit                     TrackingStatusDescription = "In Transit"
+	TrackingStatusDescriptionNotYetInSystem                TrackingStatusDescription = "Not Yet In System"
+	TrackingStatusDescriptionUnknown                       TrackingStatusDescription = "Unknown"
 )
 
 // Valid indicates whether the value is a known member of the TrackingStatusDescription enum.
 func (e TrackingStatusDescription) Valid() bool {
 	switch e {
-	case Accepted:
+	case TrackingStatusDescriptionAccepted:
 		return true
-	case Delivered:
+	case TrackingStatusDescriptionDelivered:
 		return true
-	case DeliveredToCollectionLocation:
+	case TrackingStatusDescriptionDeliveredToCollectionLocation:
 		return true
-	case DeliveryAttempt:
+	case TrackingStatusDescriptionDeliveryAttempt:
 		return true
-	case Exception:
+	case TrackingStatusDescriptionException:
 		return true
-	case InTransit:
+	case TrackingStatusDescriptionInTransit:
 		return true
-	case NotYetInSystem:
+	case TrackingStatusDescriptionNotYetInSystem:
 		return true
-	case Unknown:
+	case TrackingStatusDescriptionUnknown:
 		return true
 	default:
 		return false
@@ -2105,6 +2183,45 @@ func (e ListAccountsParamsSortDir) Valid() bool {
 	}
 }
 
+// Defines values for ListShipmentsParamsStatus.
+const (
+	ListShipmentsParamsStatusActive ListShipmentsParamsStatus = "active"
+	ListShipmentsParamsStatusEnded  ListShipmentsParamsStatus = "ended"
+)
+
+// Valid indicates whether the value is a known member of the ListShipmentsParamsStatus enum.
+func (e ListShipmentsParamsStatus) Valid() bool {
+	switch e {
+	case ListShipmentsParamsStatusActive:
+		return true
+	case ListShipmentsParamsStatusEnded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListShipmentsParamsCarrierCode.
+const (
+	ListShipmentsParamsCarrierCodeAustraliaPost ListShipmentsParamsCarrierCode = "australia_post"
+	ListShipmentsParamsCarrierCodeStarTrack     ListShipmentsParamsCarrierCode = "star_track"
+	ListShipmentsParamsCarrierCodeStartrack     ListShipmentsParamsCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the ListShipmentsParamsCarrierCode enum.
+func (e ListShipmentsParamsCarrierCode) Valid() bool {
+	switch e {
+	case ListShipmentsParamsCarrierCodeAustraliaPost:
+		return true
+	case ListShipmentsParamsCarrierCodeStarTrack:
+		return true
+	case ListShipmentsParamsCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TrackShipmentsParamsCarrierCode.
 const (
 	TrackShipmentsParamsCarrierCodeAustraliaPost TrackShipmentsParamsCarrierCode = "australia_post"
@@ -2120,6 +2237,48 @@ func (e TrackShipmentsParamsCarrierCode) Valid() bool {
 	case TrackShipmentsParamsCarrierCodeStarTrack:
 		return true
 	case TrackShipmentsParamsCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StartTrackingParamsCarrierCode.
+const (
+	StartTrackingParamsCarrierCodeAustraliaPost StartTrackingParamsCarrierCode = "australia_post"
+	StartTrackingParamsCarrierCodeStarTrack     StartTrackingParamsCarrierCode = "star_track"
+	StartTrackingParamsCarrierCodeStartrack     StartTrackingParamsCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the StartTrackingParamsCarrierCode enum.
+func (e StartTrackingParamsCarrierCode) Valid() bool {
+	switch e {
+	case StartTrackingParamsCarrierCodeAustraliaPost:
+		return true
+	case StartTrackingParamsCarrierCodeStarTrack:
+		return true
+	case StartTrackingParamsCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StopTrackingParamsCarrierCode.
+const (
+	StopTrackingParamsCarrierCodeAustraliaPost StopTrackingParamsCarrierCode = "australia_post"
+	StopTrackingParamsCarrierCodeStarTrack     StopTrackingParamsCarrierCode = "star_track"
+	StopTrackingParamsCarrierCodeStartrack     StopTrackingParamsCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the StopTrackingParamsCarrierCode enum.
+func (e StopTrackingParamsCarrierCode) Valid() bool {
+	switch e {
+	case StopTrackingParamsCarrierCodeAustraliaPost:
+		return true
+	case StopTrackingParamsCarrierCodeStarTrack:
+		return true
+	case StopTrackingParamsCarrierCodeStartrack:
 		return true
 	default:
 		return false
@@ -2177,12 +2336,15 @@ func (e AccountCreatedJSONBodyEvent) Valid() bool {
 // Defines values for AccountCreatedJSONBodyResourceType.
 const (
 	AccountCreatedJSONBodyResourceTypeAPICARRIERCONNECTED AccountCreatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	AccountCreatedJSONBodyResourceTypeAPITRACK            AccountCreatedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the AccountCreatedJSONBodyResourceType enum.
 func (e AccountCreatedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case AccountCreatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case AccountCreatedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2240,12 +2402,15 @@ func (e AccountDeletedJSONBodyEvent) Valid() bool {
 // Defines values for AccountDeletedJSONBodyResourceType.
 const (
 	AccountDeletedJSONBodyResourceTypeAPICARRIERCONNECTED AccountDeletedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	AccountDeletedJSONBodyResourceTypeAPITRACK            AccountDeletedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the AccountDeletedJSONBodyResourceType enum.
 func (e AccountDeletedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case AccountDeletedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case AccountDeletedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2270,12 +2435,15 @@ func (e AccountDisabledJSONBodyEvent) Valid() bool {
 // Defines values for AccountDisabledJSONBodyResourceType.
 const (
 	AccountDisabledJSONBodyResourceTypeAPICARRIERCONNECTED AccountDisabledJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	AccountDisabledJSONBodyResourceTypeAPITRACK            AccountDisabledJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the AccountDisabledJSONBodyResourceType enum.
 func (e AccountDisabledJSONBodyResourceType) Valid() bool {
 	switch e {
 	case AccountDisabledJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case AccountDisabledJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2300,12 +2468,15 @@ func (e AccountEnabledJSONBodyEvent) Valid() bool {
 // Defines values for AccountEnabledJSONBodyResourceType.
 const (
 	AccountEnabledJSONBodyResourceTypeAPICARRIERCONNECTED AccountEnabledJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	AccountEnabledJSONBodyResourceTypeAPITRACK            AccountEnabledJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the AccountEnabledJSONBodyResourceType enum.
 func (e AccountEnabledJSONBodyResourceType) Valid() bool {
 	switch e {
 	case AccountEnabledJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case AccountEnabledJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2330,12 +2501,15 @@ func (e AccountRestoredJSONBodyEvent) Valid() bool {
 // Defines values for AccountRestoredJSONBodyResourceType.
 const (
 	AccountRestoredJSONBodyResourceTypeAPICARRIERCONNECTED AccountRestoredJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	AccountRestoredJSONBodyResourceTypeAPITRACK            AccountRestoredJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the AccountRestoredJSONBodyResourceType enum.
 func (e AccountRestoredJSONBodyResourceType) Valid() bool {
 	switch e {
 	case AccountRestoredJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case AccountRestoredJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2393,12 +2567,15 @@ func (e AccountUpdatedJSONBodyEvent) Valid() bool {
 // Defines values for AccountUpdatedJSONBodyResourceType.
 const (
 	AccountUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED AccountUpdatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	AccountUpdatedJSONBodyResourceTypeAPITRACK            AccountUpdatedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the AccountUpdatedJSONBodyResourceType enum.
 func (e AccountUpdatedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case AccountUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case AccountUpdatedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2423,12 +2600,15 @@ func (e ApiKeyCreatedJSONBodyEvent) Valid() bool {
 // Defines values for ApiKeyCreatedJSONBodyResourceType.
 const (
 	ApiKeyCreatedJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyCreatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	ApiKeyCreatedJSONBodyResourceTypeAPITRACK            ApiKeyCreatedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the ApiKeyCreatedJSONBodyResourceType enum.
 func (e ApiKeyCreatedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case ApiKeyCreatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case ApiKeyCreatedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2453,12 +2633,15 @@ func (e ApiKeyDeletedJSONBodyEvent) Valid() bool {
 // Defines values for ApiKeyDeletedJSONBodyResourceType.
 const (
 	ApiKeyDeletedJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyDeletedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	ApiKeyDeletedJSONBodyResourceTypeAPITRACK            ApiKeyDeletedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the ApiKeyDeletedJSONBodyResourceType enum.
 func (e ApiKeyDeletedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case ApiKeyDeletedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case ApiKeyDeletedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2504,12 +2687,15 @@ func (e ApiKeyExpiringJSONBodyEvent) Valid() bool {
 // Defines values for ApiKeyExpiringJSONBodyResourceType.
 const (
 	ApiKeyExpiringJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyExpiringJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	ApiKeyExpiringJSONBodyResourceTypeAPITRACK            ApiKeyExpiringJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the ApiKeyExpiringJSONBodyResourceType enum.
 func (e ApiKeyExpiringJSONBodyResourceType) Valid() bool {
 	switch e {
 	case ApiKeyExpiringJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case ApiKeyExpiringJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2555,12 +2741,15 @@ func (e ApiKeyRotatedJSONBodyEvent) Valid() bool {
 // Defines values for ApiKeyRotatedJSONBodyResourceType.
 const (
 	ApiKeyRotatedJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyRotatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	ApiKeyRotatedJSONBodyResourceTypeAPITRACK            ApiKeyRotatedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the ApiKeyRotatedJSONBodyResourceType enum.
 func (e ApiKeyRotatedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case ApiKeyRotatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case ApiKeyRotatedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2690,12 +2879,15 @@ func (e CarrierAccountChangedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierAccountChangedJSONBodyResourceType.
 const (
 	CarrierAccountChangedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierAccountChangedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierAccountChangedJSONBodyResourceTypeAPITRACK            CarrierAccountChangedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierAccountChangedJSONBodyResourceType enum.
 func (e CarrierAccountChangedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierAccountChangedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierAccountChangedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2825,12 +3017,15 @@ func (e CarrierActionRequiredJSONBodyEvent) Valid() bool {
 // Defines values for CarrierActionRequiredJSONBodyResourceType.
 const (
 	CarrierActionRequiredJSONBodyResourceTypeAPICARRIERCONNECTED CarrierActionRequiredJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierActionRequiredJSONBodyResourceTypeAPITRACK            CarrierActionRequiredJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierActionRequiredJSONBodyResourceType enum.
 func (e CarrierActionRequiredJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierActionRequiredJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierActionRequiredJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2855,12 +3050,15 @@ func (e CarrierConnectedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierConnectedJSONBodyResourceType.
 const (
 	CarrierConnectedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierConnectedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierConnectedJSONBodyResourceTypeAPITRACK            CarrierConnectedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierConnectedJSONBodyResourceType enum.
 func (e CarrierConnectedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierConnectedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierConnectedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -2990,12 +3188,15 @@ func (e CarrierContractExpiringJSONBodyEvent) Valid() bool {
 // Defines values for CarrierContractExpiringJSONBodyResourceType.
 const (
 	CarrierContractExpiringJSONBodyResourceTypeAPICARRIERCONNECTED CarrierContractExpiringJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierContractExpiringJSONBodyResourceTypeAPITRACK            CarrierContractExpiringJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierContractExpiringJSONBodyResourceType enum.
 func (e CarrierContractExpiringJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierContractExpiringJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierContractExpiringJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3020,12 +3221,15 @@ func (e CarrierCreditBlockedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierCreditBlockedJSONBodyResourceType.
 const (
 	CarrierCreditBlockedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierCreditBlockedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierCreditBlockedJSONBodyResourceTypeAPITRACK            CarrierCreditBlockedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierCreditBlockedJSONBodyResourceType enum.
 func (e CarrierCreditBlockedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierCreditBlockedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierCreditBlockedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3155,12 +3359,15 @@ func (e CarrierDegradedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierDegradedJSONBodyResourceType.
 const (
 	CarrierDegradedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierDegradedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierDegradedJSONBodyResourceTypeAPITRACK            CarrierDegradedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierDegradedJSONBodyResourceType enum.
 func (e CarrierDegradedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierDegradedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierDegradedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3185,12 +3392,15 @@ func (e CarrierDisconnectedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierDisconnectedJSONBodyResourceType.
 const (
 	CarrierDisconnectedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierDisconnectedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierDisconnectedJSONBodyResourceTypeAPITRACK            CarrierDisconnectedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierDisconnectedJSONBodyResourceType enum.
 func (e CarrierDisconnectedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierDisconnectedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierDisconnectedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3215,12 +3425,15 @@ func (e CarrierOutageBeganJSONBodyEvent) Valid() bool {
 // Defines values for CarrierOutageBeganJSONBodyResourceType.
 const (
 	CarrierOutageBeganJSONBodyResourceTypeAPICARRIERCONNECTED CarrierOutageBeganJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierOutageBeganJSONBodyResourceTypeAPITRACK            CarrierOutageBeganJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierOutageBeganJSONBodyResourceType enum.
 func (e CarrierOutageBeganJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierOutageBeganJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierOutageBeganJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3275,12 +3488,15 @@ func (e CarrierOutageEndedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierOutageEndedJSONBodyResourceType.
 const (
 	CarrierOutageEndedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierOutageEndedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierOutageEndedJSONBodyResourceTypeAPITRACK            CarrierOutageEndedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierOutageEndedJSONBodyResourceType enum.
 func (e CarrierOutageEndedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierOutageEndedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierOutageEndedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3410,12 +3626,15 @@ func (e CarrierRecoveredJSONBodyEvent) Valid() bool {
 // Defines values for CarrierRecoveredJSONBodyResourceType.
 const (
 	CarrierRecoveredJSONBodyResourceTypeAPICARRIERCONNECTED CarrierRecoveredJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierRecoveredJSONBodyResourceTypeAPITRACK            CarrierRecoveredJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierRecoveredJSONBodyResourceType enum.
 func (e CarrierRecoveredJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierRecoveredJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierRecoveredJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3545,12 +3764,15 @@ func (e CarrierRestrictedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierRestrictedJSONBodyResourceType.
 const (
 	CarrierRestrictedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierRestrictedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierRestrictedJSONBodyResourceTypeAPITRACK            CarrierRestrictedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierRestrictedJSONBodyResourceType enum.
 func (e CarrierRestrictedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierRestrictedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierRestrictedJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3680,12 +3902,15 @@ func (e CarrierRolledBackJSONBodyEvent) Valid() bool {
 // Defines values for CarrierRolledBackJSONBodyResourceType.
 const (
 	CarrierRolledBackJSONBodyResourceTypeAPICARRIERCONNECTED CarrierRolledBackJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierRolledBackJSONBodyResourceTypeAPITRACK            CarrierRolledBackJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierRolledBackJSONBodyResourceType enum.
 func (e CarrierRolledBackJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierRolledBackJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierRolledBackJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -3815,12 +4040,45 @@ func (e CarrierUpdatedJSONBodyEvent) Valid() bool {
 // Defines values for CarrierUpdatedJSONBodyResourceType.
 const (
 	CarrierUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierUpdatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+	CarrierUpdatedJSONBodyResourceTypeAPITRACK            CarrierUpdatedJSONBodyResourceType = "API_TRACK"
 )
 
 // Valid indicates whether the value is a known member of the CarrierUpdatedJSONBodyResourceType enum.
 func (e CarrierUpdatedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case CarrierUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	case CarrierUpdatedJSONBodyResourceTypeAPITRACK:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrackJSONBodyEvent.
+const (
+	TrackJSONBodyEventTrack TrackJSONBodyEvent = "track"
+)
+
+// Valid indicates whether the value is a known member of the TrackJSONBodyEvent enum.
+func (e TrackJSONBodyEvent) Valid() bool {
+	switch e {
+	case TrackJSONBodyEventTrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrackJSONBodyResourceType.
+const (
+	TrackJSONBodyResourceTypeAPITRACK TrackJSONBodyResourceType = "API_TRACK"
+)
+
+// Valid indicates whether the value is a known member of the TrackJSONBodyResourceType enum.
+func (e TrackJSONBodyResourceType) Valid() bool {
+	switch e {
+	case TrackJSONBodyResourceTypeAPITRACK:
 		return true
 	default:
 		return false
@@ -4976,7 +5234,7 @@ type Event struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *EventResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -4990,7 +5248,7 @@ type Event_Data struct {
 	union json.RawMessage
 }
 
-// EventResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+// EventResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 type EventResourceType string
 
 // EventContractChange A difference as in the history of the connection (ContractChange), without the members that it does not have. Where a text
@@ -5267,6 +5525,21 @@ type PreviousAPIKey struct {
 	ExpiresAt string `json:"expires_at"`
 }
 
+// RegisterShipmentsRequest Give `carrier_id` or `carrier_code`.
+type RegisterShipmentsRequest struct {
+	// CarrierCode The carrier; it is asked through the oldest working connection of this account to it.
+	CarrierCode *RegisterShipmentsRequestCarrierCode `json:"carrier_code,omitempty"`
+
+	// CarrierId The connection through which the carrier is asked.
+	CarrierId *string `json:"carrier_id,omitempty"`
+
+	// TrackingNumbers Article or consignment numbers, of letters of any case and digits, at most 50 each; blanks are removed.
+	TrackingNumbers []string `json:"tracking_numbers"`
+}
+
+// RegisterShipmentsRequestCarrierCode The carrier; it is asked through the oldest working connection of this account to it.
+type RegisterShipmentsRequestCarrierCode string
+
 // RequestID A UUID that identifies one request.
 type RequestID = string
 
@@ -5346,6 +5619,98 @@ type SecretReadDataCarrierCode string
 // - `verify`, `change`, `rollback`: the route of this name (`manage-connections`).
 // - `tracking`: parcels (`track-shipments`).
 type SecretReadDataReason string
+
+// Shipment A registered parcel.
+type Shipment struct {
+	// CarrierCode The carrier.
+	CarrierCode CarrierCode `json:"carrier_code"`
+
+	// CarrierId Id of a connection. It never changes and is never reused.
+	CarrierId CarrierConnectionID `json:"carrier_id"`
+
+	// EndReason Why it no longer does: it was delivered; it will not be delivered; its 60 days are over; the carrier does not track the
+	// product.
+	EndReason *ShipmentEndReason `json:"end_reason"`
+
+	// EndedAt When it ended.
+	EndedAt *string `json:"ended_at"`
+
+	// LastLookedAt When the carrier last said something about it.
+	LastLookedAt *string `json:"last_looked_at"`
+
+	// NextLookAt When the service looks at it next, or earlier. A past time means that it waits.
+	NextLookAt *string `json:"next_look_at"`
+
+	// RegisteredAt When it was registered.
+	RegisteredAt string `json:"registered_at"`
+
+	// Status Whether the service looks at it.
+	Status ShipmentStatus `json:"status"`
+
+	// StatusChangedAt The time of its latest event `track`.
+	StatusChangedAt *string `json:"status_changed_at"`
+
+	// StatusCode ShipEngine's status code.
+	StatusCode TrackingStatusCode `json:"status_code"`
+
+	// StatusDescription The status code in words.
+	StatusDescription TrackingStatusDescription `json:"status_description"`
+
+	// StatusDetailCode ShipEngine's more detailed code, if one fits.
+	StatusDetailCode *string `json:"status_detail_code"`
+
+	// TrackingNumber Without blanks, in capitals.
+	TrackingNumber string `json:"tracking_number"`
+}
+
+// ShipmentEndReason Why it no longer does: it was delivered; it will not be delivered; its 60 days are over; the carrier does not track the
+// product.
+type ShipmentEndReason string
+
+// ShipmentStatus Whether the service looks at it.
+type ShipmentStatus string
+
+// ShipmentRegistration The result of one number.
+type ShipmentRegistration struct {
+	// Error Why it is not registered.
+	Error *Error `json:"error"`
+
+	// Index Its place in the request, from 0.
+	Index int `json:"index"`
+
+	// Registered True also if it was registered before, or is given twice.
+	Registered bool `json:"registered"`
+
+	// TrackingNumber As it was given.
+	TrackingNumber string `json:"tracking_number"`
+}
+
+// ShipmentRegistrations The results of many numbers.
+type ShipmentRegistrations struct {
+	// Failed How many are not.
+	Failed int `json:"failed"`
+
+	// Registered How many numbers are registered.
+	Registered int `json:"registered"`
+
+	// Results One for each number, in the order of the request.
+	Results []ShipmentRegistration `json:"results"`
+}
+
+// ShipmentsPage A page of registered parcels.
+type ShipmentsPage struct {
+	// Links Other pages of the list, with the same filters, order and size.
+	Links PageLinks `json:"links"`
+
+	// Page The number of the page.
+	Page int `json:"page"`
+
+	// PageSize The requested size.
+	PageSize int `json:"page_size"`
+
+	// Shipments Ordered by carrier and number.
+	Shipments []Shipment `json:"shipments"`
+}
 
 // SupportedCarrier A carrier that can be linked.
 type SupportedCarrier struct {
@@ -5458,6 +5823,9 @@ type Tracking struct {
 
 	// TrackingUrl The carrier's web page about it.
 	TrackingUrl string `json:"tracking_url"`
+
+	// Truncated Only in the event `track`, and only true, if older events, or articles of a shipment of very many, are left out.
+	Truncated *bool `json:"truncated,omitempty"`
 }
 
 // TrackingSource `live` if the carrier was asked for this request; otherwise `cached`.
@@ -6364,6 +6732,53 @@ type RestoreAccountParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListShipmentsParams defines parameters for ListShipments.
+type ListShipmentsParams struct {
+	// Status `active`: those that are looked at; `ended`: the others.
+	Status *ListShipmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// StatusCode Only parcels of this status.
+	StatusCode *TrackingStatusCode `form:"status_code,omitempty" json:"status_code,omitempty"`
+
+	// CarrierCode Only parcels of this carrier.
+	CarrierCode *ListShipmentsParamsCarrierCode `form:"carrier_code,omitempty" json:"carrier_code,omitempty"`
+
+	// CarrierId Only parcels of this connection.
+	CarrierId *string `form:"carrier_id,omitempty" json:"carrier_id,omitempty"`
+
+	// TrackingNumber Only this number.
+	TrackingNumber *string `form:"tracking_number,omitempty" json:"tracking_number,omitempty"`
+
+	// Page 1, or absent: any other number is a 400, because this list has no page numbers. To walk further, follow `links.next.href`.
+	// Beside a `cursor` a number up to 10,000 is ignored.
+	Page *OnlyFirstPage `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize The most entries of a page. A page of very large entries ends before it reaches 1 MB; `links.next.href` then continues after
+	// its last entry, while the next page number would omit the entries that did not fit.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor The position of the page, from `links.next.href`. Repeat the filters and `sort_dir` of the link. A cursor that is empty or
+	// was changed, that belongs to another caller or list, or that is older than a day is a 400 (`invalid_field_value`).
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
+	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
+}
+
+// ListShipmentsParamsStatus defines parameters for ListShipments.
+type ListShipmentsParamsStatus string
+
+// ListShipmentsParamsCarrierCode defines parameters for ListShipments.
+type ListShipmentsParamsCarrierCode string
+
+// RegisterShipmentsParams defines parameters for RegisterShipments.
+type RegisterShipmentsParams struct {
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
+	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
+}
+
 // TrackShipmentsParams defines parameters for TrackShipments.
 type TrackShipmentsParams struct {
 	// CarrierId The connection whose credentials are used. Give this or `carrier_code`.
@@ -6390,6 +6805,46 @@ type TrackShipments200JSONResponseBody struct {
 	union json.RawMessage
 }
 
+// StartTrackingParams defines parameters for StartTracking.
+type StartTrackingParams struct {
+	// CarrierId The connection through which the carrier is asked. Give this or `carrier_code`.
+	CarrierId *string `form:"carrier_id,omitempty" json:"carrier_id,omitempty"`
+
+	// CarrierCode The carrier; it is asked through the oldest working connection of this account to it. `star_track` is another spelling of
+	// `startrack`.
+	CarrierCode *StartTrackingParamsCarrierCode `form:"carrier_code,omitempty" json:"carrier_code,omitempty"`
+
+	// TrackingNumber An article or consignment number. Letters of any case and digits, at most 50; blanks are removed.
+	TrackingNumber string `form:"tracking_number" json:"tracking_number"`
+
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
+	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
+}
+
+// StartTrackingParamsCarrierCode defines parameters for StartTracking.
+type StartTrackingParamsCarrierCode string
+
+// StopTrackingParams defines parameters for StopTracking.
+type StopTrackingParams struct {
+	// CarrierId The connection through which the carrier is asked. Give this or `carrier_code`.
+	CarrierId *string `form:"carrier_id,omitempty" json:"carrier_id,omitempty"`
+
+	// CarrierCode The carrier; it is asked through the oldest working connection of this account to it. `star_track` is another spelling of
+	// `startrack`.
+	CarrierCode *StopTrackingParamsCarrierCode `form:"carrier_code,omitempty" json:"carrier_code,omitempty"`
+
+	// TrackingNumber An article or consignment number. Letters of any case and digits, at most 50; blanks are removed.
+	TrackingNumber string `form:"tracking_number" json:"tracking_number"`
+
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
+	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
+}
+
+// StopTrackingParamsCarrierCode defines parameters for StopTracking.
+type StopTrackingParamsCarrierCode string
+
 // AccountCreatedJSONBody defines parameters for AccountCreated.
 type AccountCreatedJSONBody struct {
 	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
@@ -6415,7 +6870,7 @@ type AccountCreatedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *AccountCreatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6458,7 +6913,7 @@ type AccountDeletedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *AccountDeletedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6492,7 +6947,7 @@ type AccountDisabledJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *AccountDisabledJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6523,7 +6978,7 @@ type AccountEnabledJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *AccountEnabledJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6554,7 +7009,7 @@ type AccountRestoredJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *AccountRestoredJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6594,7 +7049,7 @@ type AccountUpdatedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *AccountUpdatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6628,7 +7083,7 @@ type ApiKeyCreatedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *ApiKeyCreatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6659,7 +7114,7 @@ type ApiKeyDeletedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *ApiKeyDeletedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6711,7 +7166,7 @@ type ApiKeyExpiringJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *ApiKeyExpiringJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6766,7 +7221,7 @@ type ApiKeyRotatedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *ApiKeyRotatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6844,7 +7299,7 @@ type CarrierAccountChangedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierAccountChangedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6931,7 +7386,7 @@ type CarrierActionRequiredJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierActionRequiredJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -6974,7 +7429,7 @@ type CarrierConnectedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType CarrierConnectedJSONBodyResourceType `json:"resource_type"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7049,7 +7504,7 @@ type CarrierContractExpiringJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierContractExpiringJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7092,7 +7547,7 @@ type CarrierCreditBlockedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierCreditBlockedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7167,7 +7622,7 @@ type CarrierDegradedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierDegradedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7210,7 +7665,7 @@ type CarrierDisconnectedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierDisconnectedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7240,7 +7695,7 @@ type CarrierOutageBeganJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierOutageBeganJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7286,7 +7741,7 @@ type CarrierOutageEndedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierOutageEndedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7364,7 +7819,7 @@ type CarrierRecoveredJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierRecoveredJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7451,7 +7906,7 @@ type CarrierRestrictedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierRestrictedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7538,7 +7993,7 @@ type CarrierRolledBackJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierRolledBackJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7625,7 +8080,7 @@ type CarrierUpdatedJSONBody struct {
 	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
 	ExternalAccountId *string `json:"external_account_id"`
 
-	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` and `track` only. Other events do not have the member.
 	ResourceType *CarrierUpdatedJSONBodyResourceType `json:"resource_type,omitempty"`
 
 	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
@@ -7652,6 +8107,37 @@ type CarrierUpdatedJSONBodyEvent string
 // CarrierUpdatedJSONBodyResourceType defines parameters for CarrierUpdated.
 type CarrierUpdatedJSONBodyResourceType string
 
+// TrackJSONBody defines parameters for Track.
+type TrackJSONBody struct {
+	// AccountId The account that it has happened to; null for `carrier_outage_began` and `carrier_outage_ended`.
+	AccountId *int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+
+	// Data The tracking of one number, with every property of ShipEngine's; ours are `carrier_id` and the last four.
+	Data  Tracking           `json:"data"`
+	Event TrackJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null without an account, or if it has none or is purged.
+	ExternalAccountId *string                   `json:"external_account_id"`
+	ResourceType      TrackJSONBodyResourceType `json:"resource_type"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked; of the account, for its own
+	// events and those of its keys; of the status of the carriers, for an outage. It is the same for all callers: a partner
+	// reads a connection or that status with `On-Behalf-Of`, and the account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// TrackJSONBodyEvent defines parameters for Track.
+type TrackJSONBodyEvent string
+
+// TrackJSONBodyResourceType defines parameters for Track.
+type TrackJSONBodyResourceType string
+
 // LinkCarrierJSONRequestBody defines body for LinkCarrier for application/json ContentType.
 type LinkCarrierJSONRequestBody = LinkCarrierRequest
 
@@ -7672,6 +8158,9 @@ type CreateAPIKeyJSONRequestBody = CreateAPIKeyRequest
 
 // RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
 type RotateAPIKeyJSONRequestBody = RotateAPIKeyRequest
+
+// RegisterShipmentsJSONRequestBody defines body for RegisterShipments for application/json ContentType.
+type RegisterShipmentsJSONRequestBody = RegisterShipmentsRequest
 
 // AccountCreatedJSONRequestBody defines body for AccountCreated for application/json ContentType.
 type AccountCreatedJSONRequestBody AccountCreatedJSONBody
@@ -7741,6 +8230,9 @@ type CarrierRolledBackJSONRequestBody CarrierRolledBackJSONBody
 
 // CarrierUpdatedJSONRequestBody defines body for CarrierUpdated for application/json ContentType.
 type CarrierUpdatedJSONRequestBody CarrierUpdatedJSONBody
+
+// TrackJSONRequestBody defines body for Track for application/json ContentType.
+type TrackJSONRequestBody TrackJSONBody
 
 // Getter for additional properties for OpenAPIDocument. Returns the specified
 // element and whether it was found
@@ -7968,6 +8460,32 @@ func (t *AuditEntry_Data) MergeOutageEventData(v OutageEventData) error {
 	return err
 }
 
+// AsTracking returns the union data inside the AuditEntry_Data as a Tracking
+func (t AuditEntry_Data) AsTracking() (Tracking, error) {
+	var body Tracking
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromTracking overwrites any union data inside the AuditEntry_Data as the provided Tracking
+func (t *AuditEntry_Data) FromTracking(v Tracking) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeTracking performs a merge with any union data inside the AuditEntry_Data, using the provided Tracking
+func (t *AuditEntry_Data) MergeTracking(v Tracking) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
 // AsPartnerEntryData returns the union data inside the AuditEntry_Data as a PartnerEntryData
 func (t AuditEntry_Data) AsPartnerEntryData() (PartnerEntryData, error) {
 	var body PartnerEntryData
@@ -8098,6 +8616,32 @@ func (t *Event_Data) FromOutageEventData(v OutageEventData) error {
 
 // MergeOutageEventData performs a merge with any union data inside the Event_Data, using the provided OutageEventData
 func (t *Event_Data) MergeOutageEventData(v OutageEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsTracking returns the union data inside the Event_Data as a Tracking
+func (t Event_Data) AsTracking() (Tracking, error) {
+	var body Tracking
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromTracking overwrites any union data inside the Event_Data as the provided Tracking
+func (t *Event_Data) FromTracking(v Tracking) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeTracking performs a merge with any union data inside the Event_Data, using the provided Tracking
+func (t *Event_Data) MergeTracking(v Tracking) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -9049,6 +9593,37 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/partners/countries (the `ListCountries` operationId).
 	ListCountries(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListShipments List registered parcels
+	//
+	// The parcels that this account has registered, ordered by carrier and number; those that are no longer looked at stay for seven
+	// days. The list shows what the service knows, and does not ask the carrier.
+	//
+	// A page may have fewer parcels than `page_size`, or none, although more follow: the service looks at 2,000 parcels for a page
+	// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`.
+	//
+	// Corresponds with GET /v1/shipments (the `ListShipments` operationId).
+	ListShipments(ctx context.Context, params *ListShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterShipmentsWithBody Register many parcels
+	//
+	// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+	// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+	RegisterShipmentsWithBody(ctx context.Context, params *RegisterShipmentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterShipments Register many parcels
+	//
+	// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+	// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+	RegisterShipments(ctx context.Context, params *RegisterShipmentsParams, body RegisterShipmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// TrackShipments Track shipments
 	//
 	// The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
@@ -9070,6 +9645,29 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/tracking (the `TrackShipments` operationId).
 	TrackShipments(ctx context.Context, params *TrackShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartTracking Register a parcel
+	//
+	// Registers a tracking number: from now on the service looks at the parcel by itself, and reports each change of its status, or of
+	// an article's, as an event `track`. A number that the carrier does not know yet is fine: its status is `NY`.
+	//
+	// The service looks at a parcel within ten minutes, then every six hours; every two hours once it is at the depot that delivers
+	// it, and every hour once it is on board. It stops when the parcel is delivered, when it will not be delivered, and after 60 days.
+	// While the connection does not work, its account is disabled, or the carrier fails, the parcel waits.
+	//
+	// A number is registered once for a carrier: a repeat is a 204 and changes nothing, but with `carrier_id` it names another
+	// connection through which the carrier is asked. A body is ignored.
+	//
+	// Corresponds with POST /v1/tracking/start (the `StartTracking` operationId).
+	StartTracking(ctx context.Context, params *StartTrackingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StopTracking Stop a parcel
+	//
+	// Ends the registration of a tracking number, and removes it from the list. A number that is not registered, or that is no longer
+	// looked at, is a 204 too. A look that is under way reports nothing any more. A body is ignored.
+	//
+	// Corresponds with POST /v1/tracking/stop (the `StopTracking` operationId).
+	StopTracking(ctx context.Context, params *StopTrackingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Is the service up?
@@ -10039,6 +10637,67 @@ func (c *Client) ListCountries(ctx context.Context, reqEditors ...RequestEditorF
 	return c.Client.Do(req)
 }
 
+// ListShipments List registered parcels
+//
+// The parcels that this account has registered, ordered by carrier and number; those that are no longer looked at stay for seven
+// days. The list shows what the service knows, and does not ask the carrier.
+//
+// A page may have fewer parcels than `page_size`, or none, although more follow: the service looks at 2,000 parcels for a page
+// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`.
+//
+// Corresponds with GET /v1/shipments (the `ListShipments` operationId).
+func (c *Client) ListShipments(ctx context.Context, params *ListShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListShipmentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterShipmentsWithBody Register many parcels
+//
+// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+func (c *Client) RegisterShipmentsWithBody(ctx context.Context, params *RegisterShipmentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterShipmentsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterShipments Register many parcels
+//
+// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+func (c *Client) RegisterShipments(ctx context.Context, params *RegisterShipmentsParams, body RegisterShipmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterShipmentsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // TrackShipments Track shipments
 //
 // The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
@@ -10061,6 +10720,49 @@ func (c *Client) ListCountries(ctx context.Context, reqEditors ...RequestEditorF
 // Corresponds with GET /v1/tracking (the `TrackShipments` operationId).
 func (c *Client) TrackShipments(ctx context.Context, params *TrackShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewTrackShipmentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartTracking Register a parcel
+//
+// Registers a tracking number: from now on the service looks at the parcel by itself, and reports each change of its status, or of
+// an article's, as an event `track`. A number that the carrier does not know yet is fine: its status is `NY`.
+//
+// The service looks at a parcel within ten minutes, then every six hours; every two hours once it is at the depot that delivers
+// it, and every hour once it is on board. It stops when the parcel is delivered, when it will not be delivered, and after 60 days.
+// While the connection does not work, its account is disabled, or the carrier fails, the parcel waits.
+//
+// A number is registered once for a carrier: a repeat is a 204 and changes nothing, but with `carrier_id` it names another
+// connection through which the carrier is asked. A body is ignored.
+//
+// Corresponds with POST /v1/tracking/start (the `StartTracking` operationId).
+func (c *Client) StartTracking(ctx context.Context, params *StartTrackingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartTrackingRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StopTracking Stop a parcel
+//
+// Ends the registration of a tracking number, and removes it from the list. A number that is not registered, or that is no longer
+// looked at, is a 204 too. A look that is under way reports nothing any more. A body is ignored.
+//
+// Corresponds with POST /v1/tracking/stop (the `StopTracking` operationId).
+func (c *Client) StopTracking(ctx context.Context, params *StopTrackingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStopTrackingRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -12425,6 +13127,214 @@ func NewListCountriesRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListShipmentsRequest constructs an http.Request for the ListShipments method
+func NewListShipmentsRequest(server string, params *ListShipmentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/shipments")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StatusCode != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status_code", *params.StatusCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CarrierCode != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "carrier_code", *params.CarrierCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CarrierId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "carrier_id", *params.CarrierId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TrackingNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tracking_number", *params.TrackingNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.OnBehalfOf != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "On-Behalf-Of", *params.OnBehalfOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRegisterShipmentsRequest calls the generic RegisterShipments builder with application/json body
+func NewRegisterShipmentsRequest(server string, params *RegisterShipmentsParams, body RegisterShipmentsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRegisterShipmentsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewRegisterShipmentsRequestWithBody constructs an http.Request for the RegisterShipments method, with any body, and a specified content type
+func NewRegisterShipmentsRequestWithBody(server string, params *RegisterShipmentsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/shipments")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.OnBehalfOf != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "On-Behalf-Of", *params.OnBehalfOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewTrackShipmentsRequest constructs an http.Request for the TrackShipments method
 func NewTrackShipmentsRequest(server string, params *TrackShipmentsParams) (*http.Request, error) {
 	var err error
@@ -12496,6 +13406,184 @@ func NewTrackShipmentsRequest(server string, params *TrackShipmentsParams) (*htt
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.OnBehalfOf != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "On-Behalf-Of", *params.OnBehalfOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStartTrackingRequest constructs an http.Request for the StartTracking method
+func NewStartTrackingRequest(server string, params *StartTrackingParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tracking/start")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.CarrierId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "carrier_id", *params.CarrierId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CarrierCode != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "carrier_code", *params.CarrierCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tracking_number", params.TrackingNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.OnBehalfOf != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "On-Behalf-Of", *params.OnBehalfOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStopTrackingRequest constructs an http.Request for the StopTracking method
+func NewStopTrackingRequest(server string, params *StopTrackingParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tracking/stop")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.CarrierId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "carrier_id", *params.CarrierId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CarrierCode != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "carrier_code", *params.CarrierCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tracking_number", params.TrackingNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -13165,6 +14253,39 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/partners/countries (the `ListCountries` operationId).
 	ListCountriesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCountriesResponse, error)
 
+	// ListShipmentsWithResponse List registered parcels
+	//
+	// The parcels that this account has registered, ordered by carrier and number; those that are no longer looked at stay for seven
+	// days. The list shows what the service knows, and does not ask the carrier.
+	//
+	// A page may have fewer parcels than `page_size`, or none, although more follow: the service looks at 2,000 parcels for a page
+	// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/shipments (the `ListShipments` operationId).
+	ListShipmentsWithResponse(ctx context.Context, params *ListShipmentsParams, reqEditors ...RequestEditorFn) (*ListShipmentsResponse, error)
+
+	// RegisterShipmentsWithBodyWithResponse Register many parcels
+	//
+	// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+	// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+	RegisterShipmentsWithBodyWithResponse(ctx context.Context, params *RegisterShipmentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterShipmentsResponse, error)
+
+	// RegisterShipmentsWithResponse Register many parcels
+	//
+	// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+	// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+	RegisterShipmentsWithResponse(ctx context.Context, params *RegisterShipmentsParams, body RegisterShipmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterShipmentsResponse, error)
+
 	// TrackShipmentsWithResponse Track shipments
 	//
 	// The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
@@ -13188,6 +14309,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/tracking (the `TrackShipments` operationId).
 	TrackShipmentsWithResponse(ctx context.Context, params *TrackShipmentsParams, reqEditors ...RequestEditorFn) (*TrackShipmentsResponse, error)
+
+	// StartTrackingWithResponse Register a parcel
+	//
+	// Registers a tracking number: from now on the service looks at the parcel by itself, and reports each change of its status, or of
+	// an article's, as an event `track`. A number that the carrier does not know yet is fine: its status is `NY`.
+	//
+	// The service looks at a parcel within ten minutes, then every six hours; every two hours once it is at the depot that delivers
+	// it, and every hour once it is on board. It stops when the parcel is delivered, when it will not be delivered, and after 60 days.
+	// While the connection does not work, its account is disabled, or the carrier fails, the parcel waits.
+	//
+	// A number is registered once for a carrier: a repeat is a 204 and changes nothing, but with `carrier_id` it names another
+	// connection through which the carrier is asked. A body is ignored.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tracking/start (the `StartTracking` operationId).
+	StartTrackingWithResponse(ctx context.Context, params *StartTrackingParams, reqEditors ...RequestEditorFn) (*StartTrackingResponse, error)
+
+	// StopTrackingWithResponse Stop a parcel
+	//
+	// Ends the registration of a tracking number, and removes it from the list. A number that is not registered, or that is no longer
+	// looked at, is a 204 too. A look that is under way reports nothing any more. A body is ignored.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tracking/stop (the `StopTracking` operationId).
+	StopTrackingWithResponse(ctx context.Context, params *StopTrackingParams, reqEditors ...RequestEditorFn) (*StopTrackingResponse, error)
 }
 
 // GetHealthResponse200Headers the declared response headers of an HTTP 200 response for GetHealth
@@ -21066,6 +22214,474 @@ func (r ListCountriesResponse) ContentType() string {
 	return ""
 }
 
+// ListShipmentsResponse200Headers the declared response headers of an HTTP 200 response for ListShipments
+type ListShipmentsResponse200Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListShipmentsResponse400Headers the declared response headers of an HTTP 400 response for ListShipments
+type ListShipmentsResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListShipmentsResponse401Headers the declared response headers of an HTTP 401 response for ListShipments
+type ListShipmentsResponse401Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	StrictTransportSecurity string
+	WWWAuthenticate         string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListShipmentsResponse403Headers the declared response headers of an HTTP 403 response for ListShipments
+type ListShipmentsResponse403Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListShipmentsResponse404Headers the declared response headers of an HTTP 404 response for ListShipments
+type ListShipmentsResponse404Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListShipmentsResponse429Headers the declared response headers of an HTTP 429 response for ListShipments
+type ListShipmentsResponse429Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListShipmentsResponse500Headers the declared response headers of an HTTP 500 response for ListShipments
+type ListShipmentsResponse500Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListShipmentsResponse503Headers the declared response headers of an HTTP 503 response for ListShipments
+type ListShipmentsResponse503Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+type ListShipmentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ShipmentsPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ErrorEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *AccountInactive
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *AccountNotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *RateLimited
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Overloaded
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListShipmentsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListShipmentsResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListShipmentsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListShipmentsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListShipmentsResponse404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListShipmentsResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListShipmentsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListShipmentsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListShipmentsResponse) GetJSON200() *ShipmentsPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListShipmentsResponse) GetJSON400() *ErrorEnvelope {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListShipmentsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListShipmentsResponse) GetJSON403() *AccountInactive {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListShipmentsResponse) GetJSON404() *AccountNotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListShipmentsResponse) GetJSON429() *RateLimited {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListShipmentsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListShipmentsResponse) GetJSON503() *Overloaded {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListShipmentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListShipmentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListShipmentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListShipmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RegisterShipmentsResponse200Headers the declared response headers of an HTTP 200 response for RegisterShipments
+type RegisterShipmentsResponse200Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse400Headers the declared response headers of an HTTP 400 response for RegisterShipments
+type RegisterShipmentsResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse401Headers the declared response headers of an HTTP 401 response for RegisterShipments
+type RegisterShipmentsResponse401Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	StrictTransportSecurity string
+	WWWAuthenticate         string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse403Headers the declared response headers of an HTTP 403 response for RegisterShipments
+type RegisterShipmentsResponse403Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse404Headers the declared response headers of an HTTP 404 response for RegisterShipments
+type RegisterShipmentsResponse404Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse409Headers the declared response headers of an HTTP 409 response for RegisterShipments
+type RegisterShipmentsResponse409Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse413Headers the declared response headers of an HTTP 413 response for RegisterShipments
+type RegisterShipmentsResponse413Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse415Headers the declared response headers of an HTTP 415 response for RegisterShipments
+type RegisterShipmentsResponse415Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse429Headers the declared response headers of an HTTP 429 response for RegisterShipments
+type RegisterShipmentsResponse429Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse500Headers the declared response headers of an HTTP 500 response for RegisterShipments
+type RegisterShipmentsResponse500Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RegisterShipmentsResponse503Headers the declared response headers of an HTTP 503 response for RegisterShipments
+type RegisterShipmentsResponse503Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+type RegisterShipmentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ShipmentRegistrations
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ErrorEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *AccountInactive
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ErrorEnvelope
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Busy
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *RateLimited
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Overloaded
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RegisterShipmentsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RegisterShipmentsResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RegisterShipmentsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RegisterShipmentsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RegisterShipmentsResponse404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RegisterShipmentsResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *RegisterShipmentsResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *RegisterShipmentsResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RegisterShipmentsResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RegisterShipmentsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RegisterShipmentsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON200() *ShipmentRegistrations {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON400() *ErrorEnvelope {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON403() *AccountInactive {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON404() *ErrorEnvelope {
+	return r.JSON404
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON409() *Busy {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON429() *RateLimited {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RegisterShipmentsResponse) GetJSON503() *Overloaded {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RegisterShipmentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RegisterShipmentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RegisterShipmentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RegisterShipmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // TrackShipmentsResponse200Headers the declared response headers of an HTTP 200 response for TrackShipments
 type TrackShipmentsResponse200Headers struct {
 	ApiVersion              string
@@ -21326,6 +22942,419 @@ func (r TrackShipmentsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r TrackShipmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartTrackingResponse204Headers the declared response headers of an HTTP 204 response for StartTracking
+type StartTrackingResponse204Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	IdempotentReplayed      *string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse400Headers the declared response headers of an HTTP 400 response for StartTracking
+type StartTrackingResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse401Headers the declared response headers of an HTTP 401 response for StartTracking
+type StartTrackingResponse401Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	StrictTransportSecurity string
+	WWWAuthenticate         string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse403Headers the declared response headers of an HTTP 403 response for StartTracking
+type StartTrackingResponse403Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse404Headers the declared response headers of an HTTP 404 response for StartTracking
+type StartTrackingResponse404Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse409Headers the declared response headers of an HTTP 409 response for StartTracking
+type StartTrackingResponse409Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse429Headers the declared response headers of an HTTP 429 response for StartTracking
+type StartTrackingResponse429Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse500Headers the declared response headers of an HTTP 500 response for StartTracking
+type StartTrackingResponse500Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StartTrackingResponse503Headers the declared response headers of an HTTP 503 response for StartTracking
+type StartTrackingResponse503Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+type StartTrackingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ErrorEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *AccountInactive
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ErrorEnvelope
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ErrorEnvelope
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *RateLimited
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Overloaded
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *StartTrackingResponse204Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *StartTrackingResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartTrackingResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StartTrackingResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *StartTrackingResponse404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *StartTrackingResponse409Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StartTrackingResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *StartTrackingResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartTrackingResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r StartTrackingResponse) GetJSON400() *ErrorEnvelope {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r StartTrackingResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r StartTrackingResponse) GetJSON403() *AccountInactive {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r StartTrackingResponse) GetJSON404() *ErrorEnvelope {
+	return r.JSON404
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r StartTrackingResponse) GetJSON409() *ErrorEnvelope {
+	return r.JSON409
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r StartTrackingResponse) GetJSON429() *RateLimited {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r StartTrackingResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r StartTrackingResponse) GetJSON503() *Overloaded {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartTrackingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartTrackingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartTrackingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartTrackingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StopTrackingResponse204Headers the declared response headers of an HTTP 204 response for StopTracking
+type StopTrackingResponse204Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	IdempotentReplayed      *string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StopTrackingResponse400Headers the declared response headers of an HTTP 400 response for StopTracking
+type StopTrackingResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StopTrackingResponse401Headers the declared response headers of an HTTP 401 response for StopTracking
+type StopTrackingResponse401Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	StrictTransportSecurity string
+	WWWAuthenticate         string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StopTrackingResponse403Headers the declared response headers of an HTTP 403 response for StopTracking
+type StopTrackingResponse403Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StopTrackingResponse404Headers the declared response headers of an HTTP 404 response for StopTracking
+type StopTrackingResponse404Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StopTrackingResponse429Headers the declared response headers of an HTTP 429 response for StopTracking
+type StopTrackingResponse429Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StopTrackingResponse500Headers the declared response headers of an HTTP 500 response for StopTracking
+type StopTrackingResponse500Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// StopTrackingResponse503Headers the declared response headers of an HTTP 503 response for StopTracking
+type StopTrackingResponse503Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+type StopTrackingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ErrorEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *AccountInactive
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ErrorEnvelope
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *RateLimited
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Overloaded
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *StopTrackingResponse204Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *StopTrackingResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StopTrackingResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StopTrackingResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *StopTrackingResponse404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StopTrackingResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *StopTrackingResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StopTrackingResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r StopTrackingResponse) GetJSON400() *ErrorEnvelope {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r StopTrackingResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r StopTrackingResponse) GetJSON403() *AccountInactive {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r StopTrackingResponse) GetJSON404() *ErrorEnvelope {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r StopTrackingResponse) GetJSON429() *RateLimited {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r StopTrackingResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r StopTrackingResponse) GetJSON503() *Overloaded {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StopTrackingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StopTrackingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StopTrackingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StopTrackingResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -22187,6 +24216,57 @@ func (c *ClientWithResponses) ListCountriesWithResponse(ctx context.Context, req
 	return ParseListCountriesResponse(rsp)
 }
 
+// ListShipmentsWithResponse List registered parcels
+//
+// The parcels that this account has registered, ordered by carrier and number; those that are no longer looked at stay for seven
+// days. The list shows what the service knows, and does not ask the carrier.
+//
+// A page may have fewer parcels than `page_size`, or none, although more follow: the service looks at 2,000 parcels for a page
+// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/shipments (the `ListShipments` operationId).
+func (c *ClientWithResponses) ListShipmentsWithResponse(ctx context.Context, params *ListShipmentsParams, reqEditors ...RequestEditorFn) (*ListShipmentsResponse, error) {
+	rsp, err := c.ListShipments(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListShipmentsResponse(rsp)
+}
+
+// RegisterShipmentsWithBodyWithResponse Register many parcels
+//
+// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+func (c *ClientWithResponses) RegisterShipmentsWithBodyWithResponse(ctx context.Context, params *RegisterShipmentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterShipmentsResponse, error) {
+	rsp, err := c.RegisterShipmentsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterShipmentsResponse(rsp)
+}
+
+// RegisterShipmentsWithResponse Register many parcels
+//
+// Registers up to 1,000 tracking numbers of one carrier, each as startTracking does. Each number has its own result: the ones that
+// are wrong, or beyond a cap, do not keep the others from being registered. A repeat of the request registers what is missing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/shipments (the `RegisterShipments` operationId).
+func (c *ClientWithResponses) RegisterShipmentsWithResponse(ctx context.Context, params *RegisterShipmentsParams, body RegisterShipmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterShipmentsResponse, error) {
+	rsp, err := c.RegisterShipments(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterShipmentsResponse(rsp)
+}
+
 // TrackShipmentsWithResponse Track shipments
 //
 // The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
@@ -22215,6 +24295,45 @@ func (c *ClientWithResponses) TrackShipmentsWithResponse(ctx context.Context, pa
 		return nil, err
 	}
 	return ParseTrackShipmentsResponse(rsp)
+}
+
+// StartTrackingWithResponse Register a parcel
+//
+// Registers a tracking number: from now on the service looks at the parcel by itself, and reports each change of its status, or of
+// an article's, as an event `track`. A number that the carrier does not know yet is fine: its status is `NY`.
+//
+// The service looks at a parcel within ten minutes, then every six hours; every two hours once it is at the depot that delivers
+// it, and every hour once it is on board. It stops when the parcel is delivered, when it will not be delivered, and after 60 days.
+// While the connection does not work, its account is disabled, or the carrier fails, the parcel waits.
+//
+// A number is registered once for a carrier: a repeat is a 204 and changes nothing, but with `carrier_id` it names another
+// connection through which the carrier is asked. A body is ignored.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tracking/start (the `StartTracking` operationId).
+func (c *ClientWithResponses) StartTrackingWithResponse(ctx context.Context, params *StartTrackingParams, reqEditors ...RequestEditorFn) (*StartTrackingResponse, error) {
+	rsp, err := c.StartTracking(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartTrackingResponse(rsp)
+}
+
+// StopTrackingWithResponse Stop a parcel
+//
+// Ends the registration of a tracking number, and removes it from the list. A number that is not registered, or that is no longer
+// looked at, is a 204 too. A look that is under way reports nothing any more. A body is ignored.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tracking/stop (the `StopTracking` operationId).
+func (c *ClientWithResponses) StopTrackingWithResponse(ctx context.Context, params *StopTrackingParams, reqEditors ...RequestEditorFn) (*StopTrackingResponse, error) {
+	rsp, err := c.StopTracking(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStopTrackingResponse(rsp)
 }
 
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
@@ -44406,6 +46525,1311 @@ func ParseListCountriesResponse(rsp *http.Response) (*ListCountriesResponse, err
 	return response, nil
 }
 
+// ParseListShipmentsResponse parses an HTTP response from a ListShipmentsWithResponse call
+func ParseListShipmentsResponse(rsp *http.Response) (*ListShipmentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListShipmentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ShipmentsPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest AccountInactive
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest AccountNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListShipmentsResponse200Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListShipmentsResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListShipmentsResponse401Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListShipmentsResponse403Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListShipmentsResponse404Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListShipmentsResponse429Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListShipmentsResponse500Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListShipmentsResponse503Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRegisterShipmentsResponse parses an HTTP response from a RegisterShipmentsWithResponse call
+func ParseRegisterShipmentsResponse(rsp *http.Response) (*RegisterShipmentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RegisterShipmentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ShipmentRegistrations
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest AccountInactive
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Busy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RegisterShipmentsResponse200Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers RegisterShipmentsResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RegisterShipmentsResponse401Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RegisterShipmentsResponse403Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RegisterShipmentsResponse404Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers RegisterShipmentsResponse409Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers RegisterShipmentsResponse413Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers RegisterShipmentsResponse415Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers RegisterShipmentsResponse429Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RegisterShipmentsResponse500Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers RegisterShipmentsResponse503Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseTrackShipmentsResponse parses an HTTP response from a TrackShipmentsWithResponse call
 func ParseTrackShipmentsResponse(rsp *http.Response) (*TrackShipmentsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -45161,6 +48585,1178 @@ func ParseTrackShipmentsResponse(rsp *http.Response) (*TrackShipmentsResponse, e
 	return response, nil
 }
 
+// ParseStartTrackingResponse parses an HTTP response from a StartTrackingWithResponse call
+func ParseStartTrackingResponse(rsp *http.Response) (*StartTrackingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartTrackingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest AccountInactive
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers StartTrackingResponse204Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers204 = &headers
+	case rsp.StatusCode == 400:
+		var headers StartTrackingResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers StartTrackingResponse401Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StartTrackingResponse403Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers StartTrackingResponse404Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers StartTrackingResponse409Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 429:
+		var headers StartTrackingResponse429Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers StartTrackingResponse500Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers StartTrackingResponse503Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStopTrackingResponse parses an HTTP response from a StopTrackingWithResponse call
+func ParseStopTrackingResponse(rsp *http.Response) (*StopTrackingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StopTrackingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest AccountInactive
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers StopTrackingResponse204Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers204 = &headers
+	case rsp.StatusCode == 400:
+		var headers StopTrackingResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers StopTrackingResponse401Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StopTrackingResponse403Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers StopTrackingResponse404Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers StopTrackingResponse429Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers StopTrackingResponse500Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers StopTrackingResponse503Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // WebhookInitiator sends OpenAPI 3.1 webhook requests to target URLs.
 // Modeled on the generated Client, but with no stored Server -- the full
 // target URL is provided per-call by the caller (typically discovered
@@ -45341,6 +49937,11 @@ type WebhookInitiatorInterface interface {
 	CarrierUpdatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	CarrierUpdated(ctx context.Context, targetURL string, body CarrierUpdatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TrackWithBody fires the track webhook with any body
+	TrackWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	Track(ctx context.Context, targetURL string, body TrackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 func (p *WebhookInitiator) AccountCreatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -45885,6 +50486,30 @@ func (p *WebhookInitiator) CarrierUpdatedWithBody(ctx context.Context, targetURL
 
 func (p *WebhookInitiator) CarrierUpdated(ctx context.Context, targetURL string, body CarrierUpdatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCarrierUpdatedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) TrackWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTrackWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) Track(ctx context.Context, targetURL string, body TrackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTrackWebhookRequest(targetURL, body)
 	if err != nil {
 		return nil, err
 	}
@@ -46590,6 +51215,37 @@ func NewCarrierUpdatedWebhookRequest(targetURL string, body CarrierUpdatedJSONRe
 
 // NewCarrierUpdatedWebhookRequestWithBody builds a POST request for the carrier_updated webhook with any body
 func NewCarrierUpdatedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewTrackWebhookRequest builds a application/json POST request for the track webhook
+func NewTrackWebhookRequest(targetURL string, body TrackJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTrackWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewTrackWebhookRequestWithBody builds a POST request for the track webhook with any body
+func NewTrackWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 

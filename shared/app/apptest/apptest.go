@@ -31,6 +31,7 @@ var places = map[string]string{
 	"MAX_DUPLICATES_PER_NUMBER":     "Caps.Duplicates",
 	"MAX_LINKS_PER_DAY":             "Caps.LinksPerDay",
 	"MAX_KEYS_PER_ACCOUNT":          "MaxKeys",
+	"MAX_PARCELS_PER_ACCOUNT":       "parcels.Limit",
 	"CARRIER_CALLS_PER_MINUTE":      "CallsPerMinute",
 	"LINKS_PER_MINUTE":              "LinksPerMinute",
 	"STAGE":                         "Stage",

@@ -31,6 +31,10 @@ import (
 //	links         LINKS#<account>               <day, YYYY-MM-DD>
 //	history       HISTORY#<account>#<carrier_id>    <at, ms>#<number>
 //	tracking      TRACKING#<account>#<carrier_id>   <tracking number>
+//	parcel        PARCELS#<account>             PARCEL#<carrier>#<tracking number>
+//	round         PARCELS#<account>             ROUND#<carrier_id>
+//	parcel count  PARCELS#<account>             COUNT
+//	parcel day    PARCELS#<account>             DAY#<day, YYYY-MM-DD>
 //	calls         ALLOWANCE#<use>#<account or 0>#<credential id or none>   CALLS
 //	breaker       HEALTH#<carrier>              BREAKER
 //	tally         HEALTH#<carrier>              MINUTE#<minutes since 1970>
@@ -52,7 +56,8 @@ const (
 // connections have yet to follow them. Connections that are not scheduled are listed by
 // the end of their previous credentials: in a partition of their own, because they may be
 // many, and repairs must not wait for them. API keys of accounts are listed by the time when
-// their end is next reported.
+// their end is next reported. Rounds are listed as connections are, in partitions of their
+// own; the parcels of a round by the time of their next look, by brand.
 //
 // by_event holds all events of a partner, its accounts' included.
 //
@@ -63,6 +68,8 @@ const (
 //	                                            by #<its first lease_until, ms>; <time of an account's change, ms>
 //	              PREVIOUS                      <end of the previous credentials, ms>
 //	              EXPIRING                      <when the end of an API key is next reported, ms>
+//	              ROUNDS#<lane>#<shard>         <when the round is due, ms>#<credential id>#<partner id>
+//	              LOOKS#<account>#<carrier_id>#<brand>   <when the parcel is due, ms>#<tracking number>
 //	by_event      EVENTS#<partner>              the table's sort key
 const (
 	IndexPartner   = "by_partner"
@@ -83,6 +90,8 @@ const (
 	SkNumber     = "NUMBER#"
 	SkConnection = "CARRIER#"
 	SkSnapshot   = "SNAPSHOT#"
+	SkParcel     = "PARCEL#"
+	skRound      = "ROUND#"
 	skMinute     = "MINUTE#"
 	skPartner    = "PARTNER"
 )
@@ -135,6 +144,22 @@ func DueShards(lane connection.Lane) int {
 // RefreshPK returns the partition of by_due that holds one shard of a lane.
 func RefreshPK(lane connection.Lane, shard int) string {
 	return RefreshPrefix + string(lane) + "#" + strconv.Itoa(shard)
+}
+
+// RoundPK returns the partition of by_due that holds one shard of the rounds of a lane.
+func RoundPK(lane connection.Lane, shard int) string {
+	return "ROUNDS#" + string(lane) + "#" + strconv.Itoa(shard)
+}
+
+// LooksPK returns the partition of by_due of the parcels of a brand that are looked at
+// through a connection.
+func LooksPK(accountID int64, connectionID string, brand carrier.Name) string {
+	return "LOOKS#" + number(accountID) + "#" + connectionID + "#" + string(brand)
+}
+
+// LookKey returns a text that sorts by the time of the next look.
+func LookKey(at time.Time, trackingNumber string) string {
+	return milliKey(at.UnixMilli()) + "#" + trackingNumber
 }
 
 // Partitions of by_due.
@@ -301,6 +326,41 @@ func PartnerEventsPK(partnerID int64) string { return "EVENTS#" + number(partner
 // TrackingKey returns the key of the cached tracking of a number.
 func TrackingKey(accountID int64, connectionID, trackingNumber string) Key {
 	return Key{"TRACKING#" + number(accountID) + "#" + connectionID, trackingNumber}
+}
+
+// ParcelsPK returns the partition of an account's parcels.
+func ParcelsPK(accountID int64) string { return parcelsPrefix + number(accountID) }
+
+const parcelsPrefix = "PARCELS#"
+
+// ParcelKey returns the key of a registered parcel.
+func ParcelKey(accountID int64, name carrier.Name, trackingNumber string) Key {
+	return Key{ParcelsPK(accountID), SkParcel + string(name) + "#" + trackingNumber}
+}
+
+// RoundKey returns the key of the round of a connection's parcels.
+func RoundKey(accountID int64, connectionID string) Key {
+	return Key{ParcelsPK(accountID), skRound + connectionID}
+}
+
+// ParcelCountKey returns the key of the number of an account's parcels.
+func ParcelCountKey(accountID int64) Key { return Key{ParcelsPK(accountID), "COUNT"} }
+
+// ParcelDayKey returns the key of the number of parcels that an account has registered on
+// one day (UTC).
+func ParcelDayKey(accountID int64, day time.Time) Key {
+	return Key{ParcelsPK(accountID), "DAY#" + day.UTC().Format(time.DateOnly)}
+}
+
+// ParseRound returns the account and the connection of a round.
+func ParseRound(k Key) (accountID int64, connectionID string, err error) {
+	text, ok := strings.CutPrefix(k.PK, parcelsPrefix)
+	accountID, err = strconv.ParseInt(text, 10, 64)
+	connectionID, round := strings.CutPrefix(k.SK, skRound)
+	if !ok || err != nil || !round || connectionID == "" {
+		return 0, "", errors.New("key is not a round's")
+	}
+	return accountID, connectionID, nil
 }
 
 // CallsKey returns the key of the latest calls of an allowance.

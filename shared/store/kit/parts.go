@@ -26,5 +26,9 @@ const (
 	PartBreaker     = "breaker"
 	PartPurge       = "purge"
 	PartEnd         = "end"
+	PartParcel      = "parcel" // with its place among those of the transaction
+	PartParcels     = "number of parcels"
+	PartParcelDay   = "parcels of the day"
+	PartRound       = "round"
 	partEvent       = "event"
 )

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"testing"
+
+	"carrierlink/shared/app/apptest"
+)
+
+func TestWire(t *testing.T) {
+	apptest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "AUSPOST_BASE_URL", "SCHEDULE_SPEED", "STAGE")
+}

@@ -1,0 +1,158 @@
+package schedule
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
+	"carrierlink/shared/invocation"
+	"carrierlink/shared/metrics"
+)
+
+// RoundStore is what Rounds needs of the store.
+type RoundStore interface {
+	Breakers
+	// DueRounds lists the rounds of a lane that are due, as Store.Due lists checks.
+	DueRounds(ctx context.Context, lane connection.Lane, now time.Time, limit int) (due []connection.Due, malformed int, err error)
+}
+
+// Rounds sends messages for the rounds of parcels that are due. A round is the work on the
+// parcels of one connection. They have queues and workers of their own, so that no
+// number of parcels delays a check.
+type Rounds struct {
+	Store               RoundStore
+	Now                 func() time.Time
+	Window              time.Duration // see Dispatcher
+	Production, Sandbox Traffic       // PerMinute counts rounds
+}
+
+// RunPass sends messages for the rounds that are due, spread as the Dispatcher spreads
+// checks. While a carrier's breaker is open its rounds wait; the checks find out when it
+// works again. A failure in one lane does not keep the others from being sent.
+func (d *Rounds) RunPass(ctx context.Context) (Pass, error) {
+	breakers, err := d.Store.Breakers(ctx)
+	if err != nil {
+		return Pass{}, fmt.Errorf("reading the breakers: %w", err)
+	}
+	var production []connection.Lane
+	for _, name := range carrier.Names() {
+		if !breakers[name].Open {
+			production = append(production, connection.Lane(name))
+		}
+	}
+	var report Pass
+	now := d.Now()
+	err = errors.Join(
+		d.send(ctx, d.Production, production, now, &report),
+		d.send(ctx, d.Sandbox, []connection.Lane{connection.SandboxLane}, now, &report),
+	)
+	return report, err
+}
+
+func (d *Rounds) send(ctx context.Context, t Traffic, lanes []connection.Lane, now time.Time, report *Pass) error {
+	backlog, err := t.Queue.Backlog(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the queue's length: %w", err)
+	}
+	report.Backlog += backlog
+	capacity := capacityOf(d.Window, t.PerMinute, backlog)
+	if capacity <= 0 {
+		return nil
+	}
+	var errs []error
+	var messages []Delayed
+	var planned [][]Delayed
+	for _, lane := range lanes {
+		due, malformed, err := d.Store.DueRounds(ctx, lane, now, max(maxRead, 2*capacity))
+		report.Malformed += malformed
+		if err != nil {
+			errs = append(errs, fmt.Errorf("finding the due rounds of lane %s: %w", lane, err))
+			continue
+		}
+		report.Due += len(due)
+		planned = append(planned, spread(d.Window, lane, due, now, capacity))
+	}
+	takeInTurn(planned, capacity, func(m Delayed) bool {
+		messages = append(messages, m)
+		return true
+	})
+	if len(messages) == 0 {
+		return errors.Join(errs...)
+	}
+	slices.SortStableFunc(messages, func(a, b Delayed) int { return cmp.Compare(a.Delay, b.Delay) })
+	if err := t.Queue.Send(ctx, messages); err != nil {
+		return errors.Join(append(errs, fmt.Errorf("sending: %w", err))...)
+	}
+	report.Sent += len(messages)
+	return errors.Join(errs...)
+}
+
+// Looker makes the rounds.
+type Looker interface {
+	// Look makes a round that is due. It returns fault.State or NotFound where there is
+	// nothing to do. After any other error the round is due again by itself.
+	Look(ctx context.Context, d connection.Due) error
+}
+
+// RoundWorker makes the rounds that messages ask for.
+type RoundWorker struct {
+	Looker   Looker
+	Breakers Breakers
+}
+
+// LookBatch makes the rounds of a batch of messages, all at once. It returns the ids of the
+// messages that the queue must deliver again: bodies that are not messages, until the
+// queue gives up on them. Whatever else fails, the round is due again by itself. While a
+// carrier's breaker is open its messages are dropped.
+func (w *RoundWorker) LookBatch(ctx context.Context, batch []Received) (failed []string) {
+	breakers, err := w.Breakers.Breakers(ctx)
+	if err != nil {
+		slog.ErrorContext(ctx, "the breakers cannot be read", slog.String("error", err.Error()))
+		return nil // the rounds stay due
+	}
+	again := make([]bool, len(batch))
+	var running sync.WaitGroup
+	for i, r := range batch {
+		running.Go(func() { again[i] = w.look(ctx, r, breakers) })
+	}
+	running.Wait()
+	for i, r := range batch {
+		if again[i] {
+			failed = append(failed, r.ID)
+		}
+	}
+	return failed
+}
+
+func (w *RoundWorker) look(ctx context.Context, r Received, breakers map[carrier.Name]health.Breaker) (again bool) {
+	m, err := decode(r.Body)
+	if err != nil {
+		metrics.Add(ctx, metrics.Malformed, "", 1)
+		slog.ErrorContext(ctx, "a round failed", slog.String("message_id", r.ID), slog.Bool("again", true), slog.String("error", err.Error()))
+		return true
+	}
+	if breakers[m.Lane.Carrier()].Open {
+		return false
+	}
+	err = invocation.Recovering(func() error {
+		return w.Looker.Look(ctx, connection.Due{AccountID: m.AccountID, ConnectionID: m.ConnectionID, CredentialID: m.CredentialID, PartnerID: m.PartnerID})
+	})
+	if err == nil || fault.Is(err, fault.State) || fault.Is(err, fault.NotFound) {
+		return false
+	}
+	if !fault.Is(err, fault.Overloaded) {
+		metrics.Add(ctx, metrics.InternalErrors, "", 1)
+	}
+	slog.ErrorContext(ctx, "a round failed", slog.String("message_id", r.ID), slog.Int64("account_id", m.AccountID), slog.String("carrier_id", m.ConnectionID),
+		slog.Bool("again", false), slog.String("error", err.Error()))
+	return false
+}
