@@ -93,7 +93,9 @@ func (w *world) Track(ctx context.Context, a connection.ChargeAccount, numbers [
 		}
 		for _, n := range some {
 			if answers[n] = (tracking.CarrierAnswer{Err: err}); err == nil {
-				answers[n] = w.answer(a.Credentials.APIKey.Reveal(), n, w.clock)
+				one := w.answer(a.Credentials.APIKey.Reveal(), n, w.clock)
+				one.Tracking.Number = n
+				answers[n] = one
 			}
 		}
 	}
@@ -191,7 +193,7 @@ func (w *world) parcels(tb testing.TB, accountID int64) []parcel.Parcel {
 // events are the events of an account's parcels, the oldest first: number and status.
 func (w *world) events(tb testing.TB, accountID int64) []string {
 	tb.Helper()
-	found, _, err := w.ListEvents(tb.Context(), effects.Listing{PartnerID: 5, AccountID: accountID, Types: []effects.EventType{effects.Track}, Limit: 500})
+	found, _, err := w.ListEvents(tb.Context(), effects.Listing{PartnerID: 5, AccountID: accountID, Types: []effects.EventType{effects.Track}, Limit: 1000})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/parcel"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
@@ -305,6 +306,43 @@ func TestRemoteCalls(t *testing.T) {
 		expect("CachedTracking", err, good, "BatchGetItem")
 		_, err = s.CachedTracking(ctx, accountID, conn.ID, nil, now)
 		expect("CachedTracking of none", err, good)
+
+		parcels := make([]parcel.Parcel, 150)
+		for i := range parcels {
+			parcels[i] = parcel.Parcel{AccountID: accountID, Carrier: carrier.AustraliaPost, Number: strconv.Itoa(i), ConnectionID: conn.ID, RegisteredAt: now, NextLookAt: now, Brand: carrier.AustraliaPost, Version: 1}
+		}
+		register := func(n, limit int) error {
+			r := parcel.NewRound(&conn, now)
+			r.RegisteredAt = now
+			_, err := s.RegisterParcels(ctx, parcels[:n], r, false, limit, now)
+			return err
+		}
+		expect("RegisterParcels, one", register(1, 200), good, "BatchGetItem", "TransactWriteItems")
+		expect("RegisterParcels, one again", register(1, 200), good, "BatchGetItem")
+		expect("RegisterParcels, beyond a cap", register(2, 1), good, "BatchGetItem", "TransactWriteItems")
+		expect("RegisterParcels, 150", register(150, 200), good, "BatchGetItem", "BatchGetItem", "TransactWriteItems", "TransactWriteItems")
+		_, _, err = s.ListParcels(ctx, parcel.Listing{AccountID: accountID, Limit: 9}, now)
+		expect("ListParcels", err, good, "Query")
+		_, _, err = s.DueRounds(ctx, connection.Lane(carrier.StarTrack), now, 10)
+		expect("DueRounds", err, good, "Query", "Query", "Query", "Query")
+		due := connection.Due{AccountID: accountID, ConnectionID: conn.ID}
+		round, err := s.ClaimRound(ctx, due, now.Add(time.Minute), now, health.Timing{})
+		expect("ClaimRound", err, good, "UpdateItem")
+		_, err = s.ClaimRound(ctx, due, now.Add(time.Minute), now, health.Timing{})
+		expect("ClaimRound, leased", err, fault.State, "UpdateItem")
+		registered, _, err := s.RoundParcels(ctx, round, 10, now)
+		expect("RoundParcels", err, good, "Query", "Query", "BatchGetItem")
+		looks := make([]parcel.Look, len(registered))
+		for i, p := range registered {
+			p.LookedAt = now
+			looks[i].Parcel = p
+		}
+		expect("StopParcel", s.StopParcel(ctx, accountID, carrier.AustraliaPost, registered[0].Number, now), good, "TransactWriteItems")
+		expect("StopParcel of none", s.StopParcel(ctx, accountID, carrier.AustraliaPost, "none", now), good, "TransactWriteItems")
+		expect("RecordLooks, one stopped", s.RecordLooks(ctx, looks, effects.By{}, now), good, "TransactWriteItems", "TransactWriteItems")
+		expect("RecordLooks of none", s.RecordLooks(ctx, nil, effects.By{}, now), good)
+		same := func(r parcel.Round) (parcel.Round, bool) { return r, true }
+		expect("EndRound", s.EndRound(ctx, round, same), good, "TransactWriteItems")
 	})
 }
 
@@ -351,9 +389,13 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.Tallies(t.Context(), carrier.StarTrack, time.Time{})
 	_, _ = s.Breakers(t.Context())
 	_, _ = s.CachedTracking(t.Context(), 1, "se-1", []string{"n"}, time.Time{})
+	_, _, _ = s.ListParcels(t.Context(), parcel.Listing{AccountID: 1, Limit: 1}, time.Time{})
+	_, _, _ = s.RoundParcels(t.Context(), parcel.Round{AccountID: 1}, 1, time.Time{})
+	_, _ = s.RegisterParcels(t.Context(), []parcel.Parcel{{AccountID: 1}}, parcel.Round{AccountID: 1}, false, 1, time.Time{})
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
 		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
+		"Query", "Query", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

@@ -17,6 +17,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
+	"carrierlink/shared/parcel"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
@@ -138,6 +139,22 @@ func TestEndsAndDueKeys(t *testing.T) {
 		is("calls", "ALLOWANCE#tracking#51#ends", "CALLS", seconds(now.Add(24*time.Hour))+" - -")
 		ok(s.CacheTracking(ctx, accountID, "se-1", []tracking.Cached{{Number: "7XX", ExpiresAt: purge}}))
 		is("tracking", "TRACKING#51#se-1", "7XX", ends+" - -")
+
+		at := now.Add(time.Hour)
+		p := parcel.Parcel{AccountID: accountID, Carrier: carrier.AustraliaPost, Number: "7XX", ConnectionID: "se-1", RegisteredAt: now, NextLookAt: at, Brand: carrier.StarTrack, Version: 1}
+		conn.CredentialID = "00c0ffee00c0ffee"
+		round := parcel.NewRound(&conn, at)
+		round.Lane, round.RegisteredAt = connection.Lane(carrier.StarTrack), now
+		_, err = s.RegisterParcels(ctx, []parcel.Parcel{p}, round, false, 9, now)
+		ok(err)
+		days := func(n int) string { return seconds(now.AddDate(0, 0, n)) }
+		is("parcel", "PARCELS#51", "PARCEL#australia_post#7XX", days(90)+" LOOKS#51#se-1#startrack "+milli(at)+"#7XX")
+		is("round", "PARCELS#51", "ROUND#se-1", fmt.Sprintf("%s ROUNDS#startrack#%d %s#00c0ffee00c0ffee#7", days(90), kit.ShardOf(round.Lane, "se-1"), milli(at)))
+		is("count of parcels", "PARCELS#51", "COUNT", days(91)+" - -")
+		is("parcels of a day", "PARCELS#51", "DAY#"+now.Format(time.DateOnly), days(2)+" - -")
+		p.End, p.EndedAt, p.NextLookAt = parcel.EndDelivered, now, time.Time{}
+		ok(s.RecordLooks(ctx, []parcel.Look{{Parcel: p}}, effects.By{}, now))
+		is("parcel at its end", "PARCELS#51", "PARCEL#australia_post#7XX", days(7)+" - -")
 	})
 }
 

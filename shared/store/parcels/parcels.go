@@ -5,14 +5,18 @@ package parcels
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/parcel"
 	"carrierlink/shared/store/kit"
 )
@@ -69,9 +73,7 @@ func (s *Store) read(ctx context.Context, keys []kit.Key) (map[kit.Key]kit.Item,
 		if err != nil {
 			return nil, err
 		}
-		for k, it := range found {
-			all[k] = it
-		}
+		maps.Copy(all, found)
 	}
 	return all, nil
 }
@@ -118,6 +120,17 @@ func (g *registration) write(ctx context.Context, parcels []parcel.Parcel) error
 		g.limitTo(parcels, refused)
 	}
 	return fault.Busy(fmt.Errorf("parcels not registered in %d attempts", kit.Attempts))
+}
+
+// readable reads a parcel. One that cannot be read is counted, logged and left out: it must
+// not hide the others.
+func readable(ctx context.Context, it kit.Item) (p parcel.Parcel, ok bool) {
+	p, err := parcelFromItem(it)
+	if err != nil {
+		metrics.Add(ctx, metrics.Malformed, "", 1)
+		slog.ErrorContext(ctx, "a parcel cannot be read", slog.String("error", err.Error()))
+	}
+	return p, err == nil
 }
 
 func part(i int) string { return kit.PartParcel + " " + strconv.Itoa(i) }
@@ -256,11 +269,8 @@ func (s *Store) ListParcels(ctx context.Context, l parcel.Listing, now time.Time
 			return nil, "", fmt.Errorf("listing parcels: %w", err)
 		}
 		for _, it := range out.Items {
-			p, err := parcelFromItem(it)
-			if err != nil {
-				return nil, "", err
-			}
-			at := p.Position()
+			own := kit.Reader{It: it}
+			at := strings.TrimPrefix(own.Key().SK, kit.SkParcel)
 			if at == l.After {
 				continue
 			}
@@ -268,7 +278,7 @@ func (s *Store) ListParcels(ctx context.Context, l parcel.Listing, now time.Time
 				return found, next, nil
 			}
 			examined, next = examined+1, at
-			if !kit.Gone(it, now) && l.Matches(&p) {
+			if p, ok := readable(ctx, it); ok && !kit.Gone(it, now) && l.Matches(&p) {
 				found = append(found, p)
 			}
 		}

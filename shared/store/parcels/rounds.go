@@ -56,16 +56,16 @@ func (s *Store) ClaimRound(ctx context.Context, d connection.Due, until, now tim
 func (s *Store) RoundParcels(ctx context.Context, r parcel.Round, limit int, now time.Time) (found []parcel.Parcel, more bool, err error) {
 	var keys []kit.Key
 	for _, brand := range brands() {
-		out, err := s.table.API.Query(ctx, &dynamodb.QueryInput{
-			TableName: &s.table.Name, IndexName: aws.String(kit.IndexDue), Limit: kit.QueryLimit(limit),
+		items, further, err := s.table.QueryPage(ctx, &dynamodb.QueryInput{
+			TableName: &s.table.Name, IndexName: aws.String(kit.IndexDue),
 			KeyConditionExpression:    aws.String("due_pk = :pk"),
 			ExpressionAttributeValues: kit.Item{":pk": kit.TextValue(kit.LooksPK(r.AccountID, r.ConnectionID, brand))},
-		})
+		}, 0, limit, time.Time{})
 		if err != nil {
 			return nil, false, fmt.Errorf("finding the parcels of a round: %w", err)
 		}
-		more = more || len(out.LastEvaluatedKey) > 0
-		for _, it := range out.Items {
+		more = more || further
+		for _, it := range items {
 			own := kit.Reader{It: it}
 			keys = append(keys, own.Key())
 		}
@@ -81,11 +81,7 @@ func (s *Store) RoundParcels(ctx context.Context, r parcel.Round, limit int, now
 		if kit.Gone(items[k], now) {
 			continue
 		}
-		p, err := parcelFromItem(items[k])
-		if err != nil {
-			return nil, false, err
-		}
-		if p.Active() && p.ConnectionID == r.ConnectionID {
+		if p, ok := readable(ctx, items[k]); ok && p.Active() && p.ConnectionID == r.ConnectionID {
 			found = append(found, p)
 		}
 	}
