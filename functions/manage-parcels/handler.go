@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -112,6 +113,9 @@ func (h *handler) startMany(ctx context.Context, req *httpapi.Request) (*httpapi
 		return nil
 	})))
 	err := req.JSON(fields...)
+	if slices.ContainsFunc(fault.Of(err), func(p *fault.Error) bool { return p.Field == "" }) {
+		return nil, err // the body has no fields
+	}
 	id, name, problems := choice.Parse()
 	if err := httpapi.InOrder(fields, err, problems); err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ type Looker struct {
 
 const (
 	// callTime is what a call of the carrier and its record may take.
-	callTime = 20 * time.Second
+	callTime = 5 * time.Second
 	// leaseMargin is added to the moment when Lambda ends the process.
 	leaseMargin = 500 * time.Millisecond
 	// leaseWithoutDeadline is for callers without one, which are tests.
