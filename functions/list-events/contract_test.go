@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
+	"carrierlink/shared/tracking"
+	"carrierlink/shared/views"
 )
 
 // TestBodiesMatchTheContract makes events with the services, and compares each list with
@@ -34,6 +37,7 @@ func TestBodiesMatchTheContract(t *testing.T) {
 	changeAccount(t, d)
 	changeConnections(t, d)
 	changeCarrier(t, d)
+	track(t, d)
 
 	var seen []string
 	most := 0 // differences in an event
@@ -69,6 +73,26 @@ func TestBodiesMatchTheContract(t *testing.T) {
 	}
 	if most != connection.MaxDifferences {
 		t.Errorf("an event has %d differences at most, want %d", most, connection.MaxDifferences)
+	}
+}
+
+// track reports a parcel: the largest that an event has room for.
+func track(t *testing.T, d *front) {
+	t.Helper()
+	shipment := tracking.Tracking{Number: "ZZ91000634011427", CarrierStatus: "In transit"}
+	for i := range 100 {
+		shipment.Events = append(shipment.Events, tracking.Event{At: d.Now().Add(-time.Duration(i) * time.Hour), Description: "Arrived at facility", Location: "ALEXANDRIA NSW"})
+	}
+	conn := connection.Connection{ID: "se-4821097365120984", Carrier: carrier.AustraliaPost}
+	fx, err := effects.Effects{By: effects.By{Actor: effects.Schedule}}.With(rand.Reader, d.Now(), effects.Report{
+		Type: effects.Track, PartnerID: 5, AccountID: 71, Subject: effects.TrackSubject("australia_post", shipment.Number),
+		Data: views.NewTrackData(&conn, tracking.Answer{Tracking: &shipment, At: d.Now(), Live: true}, d.Now()),
+	})
+	if err == nil {
+		err = d.Store.CreatePartner(t.Context(), account.Partner{ID: 999}, account.APIKey{ID: 999, PartnerID: 999, Hash: "track"}, fx, d.Now())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -112,6 +112,13 @@ func TestEvent(t *testing.T) {
 			`{"event_id":"se-0","event":"carrier_connected","created_at":"2026-03-01T00:00:00.000Z","account_id":71,"external_account_id":null,` +
 				`"resource_url":"https://api.example.com/v1/carriers/se-17","resource_type":"API_CARRIER_CONNECTED","data":{}}`,
 		},
+		{
+			"of a parcel",
+			effects.Event{ID: "se-0", Type: effects.Track, AccountID: 71, Subject: effects.TrackSubject("australia_post", "ZZ91"), At: at, Data: []byte("{}")},
+			"",
+			`{"event_id":"se-0","event":"track","created_at":"2026-03-01T00:00:00.000Z","account_id":71,"external_account_id":null,` +
+				`"resource_url":"https://api.example.com/v1/tracking?carrier_code=australia_post\u0026tracking_number=ZZ91","resource_type":"API_TRACK","data":{}}`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -59,6 +59,7 @@ type Tracking struct {
 	Source                   string            `json:"source"` // live or cached
 	AgeSeconds               int64             `json:"age_seconds"`
 	Stale                    bool              `json:"stale"`
+	Truncated                bool              `json:"truncated,omitempty"` // only in the event track
 }
 
 // TrackingArticle is one article of a shipment.
@@ -127,22 +128,19 @@ func NewTracking(conn *connection.Connection, a tracking.Answer, now time.Time) 
 	return body
 }
 
-// TrackData is the data of the event track.
-type TrackData struct {
-	Tracking
-
-	Truncated bool `json:"truncated"` // older events, or articles, are left out
-}
-
-// NewTrackData is NewTracking with at most effects.MaxEventData bytes of JSON: it leaves out
-// the oldest events, and of a shipment of very many articles the last ones.
-func NewTrackData(conn *connection.Connection, a tracking.Answer, now time.Time) TrackData {
-	body := TrackData{Tracking: NewTracking(conn, a, now)}
+// NewTrackData returns the data of the event track: NewTracking with at most
+// effects.MaxEventData bytes of JSON. The oldest events are left out, and of a shipment of
+// very many articles the last ones.
+func NewTrackData(conn *connection.Connection, a tracking.Answer, now time.Time) Tracking {
+	body := NewTracking(conn, a, now)
 	for encoded, err := json.Marshal(body); err == nil && len(encoded) > effects.MaxEventData; encoded, err = json.Marshal(body) {
 		body.Truncated = true
 		most := len(body.Events)
 		for _, article := range body.Articles {
 			most = max(most, len(article.Events))
+		}
+		if most == 0 && len(body.Articles) == 0 {
+			break // the carrier's texts are short
 		}
 		if most == 0 {
 			body.Articles = body.Articles[:len(body.Articles)/2]
