@@ -106,6 +106,9 @@ func scenarios() []scenario {
 			check: func(w *world, when string) { w.one(when, number, w.apiKey); w.checked(when, 2) },
 		},
 		{
+			name: "round of parcels", function: "track-parcels", arrange: (*world).registered, event: (*world).round, check: (*world).lookedAt,
+		},
+		{
 			name: "refresh past the rollback", function: "refresh-carrier-account",
 			arrange: func(w *world) {
 				w.linked()
@@ -304,7 +307,7 @@ func newEngines(t *testing.T) *engines {
 	server := httptest.NewServer(simulator.NewHandler(time.Now))
 	t.Cleanup(server.Close)
 	e.carrierURL = server.URL
-	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile", "publish-events", "schedule-refresh"} {
+	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "track-parcels", "reconcile", "publish-events", "schedule-refresh"} {
 		e.files[function] = filepath.Join(t.TempDir(), function)
 		if err := lambdaproc.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
 			t.Fatal(err)
