@@ -48,6 +48,8 @@ func TestReadTemplate(t *testing.T) {
 	queues := map[string]queue{
 		"RefreshQueue":           {visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"SandboxRefreshQueue":    {visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
+		"ParcelQueue":            {visibilitySeconds: 360, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
+		"SandboxParcelQueue":     {visibilitySeconds: 360, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"RefreshDeadLetterQueue": {},
 	}
 	if diff := cmp.Diff(queues, got.queues, cmp.AllowUnexported(queue{})); diff != "" {
@@ -59,6 +61,12 @@ func TestReadTemplate(t *testing.T) {
 		},
 		"SandboxRefreshMapping": {
 			source: "SandboxRefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
+		},
+		"ParcelMapping": {
+			source: "ParcelQueue", function: "TrackParcelsFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
+		},
+		"SandboxParcelMapping": {
+			source: "SandboxParcelQueue", function: "TrackParcelsFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
 		},
 		"EventsMapping": {
 			source: "Table", function: "PublishEventsFunction", batchSize: 100, start: "TRIM_HORIZON", bisects: true,

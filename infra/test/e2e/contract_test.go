@@ -95,7 +95,9 @@ func (o operation) request(about things) request {
 		r.body = linkBody(ausPostNumber("00")).with("nickname", absent)
 	case o.id == "updateCarrier":
 		r.body = fields{"nickname": "Renamed"}
-	case o.id == "trackShipments":
+	case o.id == "registerShipments":
+		r.body = fields{"carrier_id": about.carrier, "tracking_numbers": []string{"ZZ91000634011427"}}
+	case o.id == "trackShipments", o.id == "startTracking", o.id == "stopTracking":
 		r.path += "?tracking_number=ZZ91000634011427&carrier_id=" + url.QueryEscape(about.carrier)
 	case o.spec.RequestBody != nil:
 		r.body = "{}"

@@ -40,6 +40,8 @@ var may = map[string][]string{
 	"validate-carrier":        {},
 	"manage-connections":      {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
+	"manage-parcels":          {"DeleteItem", "Query", "read the service secret"},
+	"track-parcels":           {"DeleteItem", "Query", "Query what is due", "read a carrier secret"},
 	"publish-events":          {"put an event on the bus"},
 	"schedule-refresh":        {"Query", "Query what is due", "look at the queue"},
 	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},

@@ -35,6 +35,12 @@ var unexercised = map[grant]string{
 	{"refresh-carrier-account", "sqs:GetQueueAttributes", "SandboxRefreshQueue"}: polled,
 	{"refresh-carrier-account", "sqs:ReceiveMessage", "RefreshQueue"}:            polled,
 	{"refresh-carrier-account", "sqs:ReceiveMessage", "SandboxRefreshQueue"}:     polled,
+	{"track-parcels", "sqs:DeleteMessage", "ParcelQueue"}:                        polled,
+	{"track-parcels", "sqs:DeleteMessage", "SandboxParcelQueue"}:                 polled,
+	{"track-parcels", "sqs:GetQueueAttributes", "ParcelQueue"}:                   polled,
+	{"track-parcels", "sqs:GetQueueAttributes", "SandboxParcelQueue"}:            polled,
+	{"track-parcels", "sqs:ReceiveMessage", "ParcelQueue"}:                       polled,
+	{"track-parcels", "sqs:ReceiveMessage", "SandboxParcelQueue"}:                polled,
 }
 
 const (
@@ -155,6 +161,10 @@ func resourceNamed(text string) (string, error) {
 		{"CarrierSecrets", "/carrier/"},
 		{"ServiceSecret", "ServiceSecret"},
 		{"ServiceSecret", ":secretsmanager:"},
+		{"SandboxParcelQueue", "SandboxParcelQueue"},
+		{"SandboxParcelQueue", "-parcels-sandbox"},
+		{"ParcelQueue", "ParcelQueue"},
+		{"ParcelQueue", "-parcels"},
 		{"SandboxRefreshQueue", "SandboxRefreshQueue"},
 		{"SandboxRefreshQueue", "-refresh-sandbox"},
 		{"RefreshDeadLetterQueue", "RefreshDeadLetterQueue"},

@@ -28,6 +28,7 @@ type somebody struct {
 	historyCursor       string
 	eventCursor         string
 	logCursor           string
+	parcelCursor        string
 
 	marks []string
 }
@@ -56,8 +57,14 @@ func newSomebody(t *testing.T, name string, c caller) somebody {
 	log := api.call(t, request{method: http.MethodGet, path: "/v1/audit_log?page_size=1", key: c.Key})
 	log.expect(t, http.StatusOK)
 	s.logCursor = cursorOf(t, *decode[gen.AuditLogPage](t, log).Links.Next.Href)
+	parcel := "ZZ80" + c.account
+	register := request{method: http.MethodPost, path: "/v1/shipments", key: c.Key, body: fields{"carrier_id": c.carrier, "tracking_numbers": []string{parcel, parcel + "2"}}}
+	api.call(t, register).expect(t, http.StatusOK)
+	parcels := api.call(t, request{method: http.MethodGet, path: "/v1/shipments?page_size=1", key: c.Key})
+	parcels.expect(t, http.StatusOK)
+	s.parcelCursor = cursorOf(t, *decode[gen.ShipmentsPage](t, parcels).Links.Next.Href)
 	account := as(t, c.partner.APIKey).account(c.ID)
-	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key, s.event}
+	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key, s.event, parcel}
 	return s
 }
 
@@ -73,6 +80,7 @@ func (s somebody) state(t *testing.T) string {
 	p.keys(s.ID)
 	all += string(p.last.body)
 	as(t, s.merchant.Key).carrier(s.carrier)
+	all += string(api.call(t, request{method: http.MethodGet, path: "/v1/shipments", key: s.merchant.Key}).body)
 	return all + string(api.call(t, request{method: http.MethodGet, path: "/v1/carriers/" + s.carrier, key: s.merchant.Key}).body)
 }
 
@@ -89,7 +97,9 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 	var all []intrusion
 	add := func(name string, status int, key string, header [][2]string, foreign, absent things) {
 		in := intrusion{name: name, status: status, foreign: o.request(foreign), absent: o.request(absent)}
-		in.absent.body = in.foreign.body
+		if o.id != "registerShipments" { // whose body names the carrier
+			in.absent.body = in.foreign.body
+		}
 		in.foreign.key, in.absent.key, in.foreign.header, in.absent.header = key, key, header, header
 		all = append(all, in)
 	}
@@ -150,7 +160,7 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		add(key.name+" on behalf of", http.StatusNotFound, key.key, behalf(s.account), s.things, s.things)
 		all[len(all)-1].absent.header = behalf(nobody)
 	}
-	if o.has("carrier_id") {
+	if o.has("carrier_id") && o.id != "listShipments" || o.id == "registerShipments" {
 		foreign, absent := mine, mine
 		foreign.carrier, absent.carrier = s.carrier, nobodyCarrier
 		add("carrier", http.StatusNotFound, me.Key, nil, foreign, absent)
@@ -173,13 +183,23 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 			in.absent.path += "?cursor=" + url.QueryEscape(me.forgedCursor())
 		}
 	}
+	if o.id == "listShipments" {
+		add("filter", http.StatusOK, me.Key, nil, mine, mine)
+		in := &all[len(all)-1]
+		in.foreign.path += "?carrier_id=" + url.QueryEscape(s.carrier)
+		in.absent.path += "?carrier_id=" + url.QueryEscape(nobodyCarrier)
+		add("cursor", http.StatusBadRequest, me.Key, nil, mine, mine)
+		in = &all[len(all)-1]
+		in.foreign.path += "?page_size=1&cursor=" + url.QueryEscape(s.parcelCursor)
+		in.absent.path += "?page_size=1&cursor=" + url.QueryEscape(me.forgedCursor())
+	}
 	if o.id == "getCarrierHistory" {
 		add("cursor", http.StatusBadRequest, me.Key, nil, mine, mine)
 		in := &all[len(all)-1]
 		in.foreign.path += "?cursor=" + url.QueryEscape(s.historyCursor)
 		in.absent.path += "?cursor=" + url.QueryEscape(me.forgedCursor())
 	}
-	if o.id == "trackShipments" {
+	if o.id == "trackShipments" || o.id == "startTracking" {
 		// By its code: a carrier that only they have linked.
 		none := things{carrier: "NONE"}
 		add("carrier by code", http.StatusNotFound, me.Key, nil, none, none)

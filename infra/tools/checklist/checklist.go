@@ -312,7 +312,8 @@ func (c *checklist) concurrency(ctx context.Context) error {
 		return fmt.Errorf("reading the account's concurrency: %w", err)
 	}
 	if limit < smallLimit {
-		c.note("the AWS account runs at most %d functions at the same time, all stacks together; the schedule uses up to %d. Ask for 1,000 in Service Quotas: AWS Lambda, Concurrent executions", limit, c.number("RefreshConcurrency")+c.number("SandboxRefreshConcurrency")+2)
+		c.note("the AWS account runs at most %d functions at the same time, all stacks together; the schedule uses up to %d. Ask for 1,000 in Service Quotas: AWS Lambda, Concurrent executions", limit,
+			c.number("RefreshConcurrency")+c.number("SandboxRefreshConcurrency")+c.number("ParcelConcurrency")+c.number("SandboxParcelConcurrency")+2)
 	} else {
 		c.ok("the AWS account runs up to %d functions at the same time", limit)
 	}

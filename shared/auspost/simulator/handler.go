@@ -52,7 +52,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if path == "track" && !h.mayTrack(apiKey) {
 			return jsonAnswer(http.StatusTooManyRequests, errorRateLimited)
 		}
-		return trackOrAddress(r, path, apiKey)
+		return trackOrAddress(h.now)(r, path, apiKey)
 	})
 	if a.never {
 		select {

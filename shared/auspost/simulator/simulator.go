@@ -41,6 +41,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // answer is one HTTP answer, or none in time.
@@ -108,12 +109,14 @@ func route(r *http.Request, getAccount func(number, apiKey string) answer, rest 
 	return getAccount(number, apiKey)
 }
 
-// trackOrAddress is others without a limit of Track calls.
-func trackOrAddress(r *http.Request, path, _ string) answer {
-	if path == "track" {
-		return track(r.URL.Query().Get("tracking_ids"))
+// trackOrAddress returns others without a limit of Track calls.
+func trackOrAddress(now func() time.Time) others {
+	return func(r *http.Request, path, _ string) answer {
+		if path == "track" {
+			return track(r.URL.Query().Get("tracking_ids"), now())
+		}
+		return address(r.URL.Query().Get("suburb"))
 	}
-	return address(r.URL.Query().Get("suburb"))
 }
 
 // isNumber reports whether a text has 10 digits, like Australia Post's account

@@ -498,6 +498,41 @@ func TestTrack(t *testing.T) {
 	}
 }
 
+// TestTrackMoves: a parcel whose id has the time of its posting goes on with the clock.
+func TestTrackMoves(t *testing.T) {
+	posted := time.Unix(1_800_000_000, 0)
+	for _, tc := range []struct {
+		after time.Duration
+		holds []string
+	}{
+		{-time.Second, []string{"ESB-10001", "ZZ80180000000042"}},
+		{0, []string{`"status": "In transit"`, `"Arrived at facility"`, `"article_id": "ZZ80180000000042"`}},
+		{20 * time.Second, []string{`"status": "In transit"`, `"Onboard for delivery"`}},
+		{40 * time.Second, []string{`"status": "Delivered"`, `"Delivered - Left in a safe place"`}},
+	} {
+		transport := simulator.NewTransport(func() time.Time { return posted.Add(tc.after) })
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, simulator.BaseURL+"/track?tracking_ids=ZZ80180000000042", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("key", "secret")
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range tc.holds {
+			if !strings.Contains(string(body), text) {
+				t.Errorf("%v after its posting it has no %s: %s", tc.after, text, body)
+			}
+		}
+	}
+}
+
 func TestTrackIsLimited(t *testing.T) {
 	c := newCaller(t)
 	track := func(key, secret string) int {

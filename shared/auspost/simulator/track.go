@@ -2,7 +2,9 @@ package simulator
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Limits of one Track call (infra/docs/auspost.md, "Track: GET /shipping/v1/track").
@@ -14,7 +16,7 @@ const (
 
 // track answers for tracking ids separated by commas, of one brand. An id that is too
 // short or too long is not found.
-func track(list string) answer {
+func track(list string, now time.Time) answer {
 	var ids []string
 	starTrack := 0
 	for id := range strings.SplitSeq(list, ",") {
@@ -37,14 +39,17 @@ func track(list string) answer {
 	}
 	results := make([]string, len(ids))
 	for i, id := range ids {
-		results[i] = trackOne(id)
+		results[i] = trackOne(id, now)
 	}
 	return jsonAnswer(http.StatusOK, "{\n  \"tracking_results\": ["+strings.Join(results, ",")+"]\n}\n")
 }
 
 // trackOne returns the result for one id: an example with the id in place of its own.
-func trackOne(id string) string {
+func trackOne(id string, now time.Time) string {
 	body, own := exampleOf(id)
+	if posted, ok := postedAt(id); ok {
+		body, own = moving(now.Sub(posted))
+	}
 	result := body[strings.Index(body, "[")+1 : strings.LastIndex(body, "]")]
 	return strings.ReplaceAll(strings.TrimRight(result, " \n"), own, inJSON(id))
 }
@@ -78,6 +83,39 @@ func exampleOf(id string) (body, own string) {
 		return trackNested, "ET000000005AU"
 	}
 	return trackOK, "ZZ91000634011427"
+}
+
+// movingPrefix begins the ids of parcels that move: ten digits follow, the Unix time, in
+// seconds, at which the parcel is posted, and two that tell parcels apart.
+const movingPrefix = "ZZ80"
+
+// movingStep is how long a parcel that moves is in transit, and then on board.
+const movingStep = 20 * time.Second
+
+// postedAt returns when a parcel that moves is posted; ok is false for another id.
+func postedAt(id string) (at time.Time, ok bool) {
+	digits, ok := strings.CutPrefix(id, movingPrefix)
+	if !ok || len(digits) != 12 || !only(digits, isDigit) {
+		return time.Time{}, false
+	}
+	n, err := strconv.ParseInt(digits[:10], 10, 64)
+	return time.Unix(n, 0), err == nil
+}
+
+// moving returns the example of a parcel that was posted so long ago, and the id in it: not
+// found before, then in transit, on board and delivered.
+func moving(ago time.Duration) (body, own string) {
+	const done = "Delivered - Left in a safe place"
+	body, own = trackOK, "ZZ91000634011427"
+	switch {
+	case ago < 0:
+		body, own = trackError, "ZZ91000"
+	case ago < movingStep:
+		body = strings.NewReplacer(`"Delivered"`, `"In transit"`, done, "Arrived at facility", "Onboard for delivery", "Departed facility").Replace(body)
+	case ago < 2*movingStep:
+		body = strings.NewReplacer(`"Delivered"`, `"In transit"`, done, "Onboard for delivery", "Onboard for delivery", "Departed facility").Replace(body)
+	}
+	return body, own
 }
 
 // merchantLocation is the prefix of Australia Post consignments that have the form of

@@ -23,7 +23,7 @@ type Transport struct {
 }
 
 // NewTransport makes a Transport with a clock.
-func NewTransport(now func() time.Time) *Transport { return &Transport{now, trackOrAddress} }
+func NewTransport(now func() time.Time) *Transport { return &Transport{now, trackOrAddress(now)} }
 
 // NewAccountTransport makes a Transport that knows charge accounts only. A function that does
 // not track is 10 KB smaller with it.
