@@ -94,6 +94,7 @@ bench: tools ## Print sizes, starts, memory, latencies, the worker's throughput 
 	go test -run='^$$' -bench=. -benchtime=500x -timeout=30m ./functions/...
 	go test -run='^$$' -bench='Walk|Due' -benchtime=1x -timeout=10m ./shared/store
 	go test -run='^$$' -bench=Worker -benchtime=104x -timeout=10m ./shared/schedule
+	go test -run='^$$' -bench=Schedule -benchtime=1x -timeout=20m -v ./shared/parcel
 
 .PHONY: deploy
 deploy: deployable ## Check, build and deploy to AWS as STAGE (staging, production), with your AWS credentials (PARAMETERS=)

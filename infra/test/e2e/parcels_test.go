@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	gen "carrierlink/infra/test/client"
+	"carrierlink/shared/effects"
 )
 
 // The tests of parcels make their looks due at once, and forget what the carrier has said, instead of waiting for hours.
@@ -52,7 +53,7 @@ func (r registrant) look(t *testing.T, numbers ...string) {
 	pass(t)
 	eventually(t, checkWithin, "nobody has looked at the parcels", func() bool {
 		return !slices.ContainsFunc(r.shipments(t, ""), func(s gen.Shipment) bool {
-			return slices.Contains(numbers, s.TrackingNumber) && (s.LastLookedAt == nil || s.LastLookedAt.Before(before.Truncate(time.Millisecond)))
+			return slices.Contains(numbers, s.TrackingNumber) && (s.LastLookedAt == nil || *s.LastLookedAt < effects.Time(before))
 		})
 	})
 }
