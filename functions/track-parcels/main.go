@@ -28,7 +28,7 @@ func build(env *app.Env) *handler {
 		Store: parts.Table(), Describe: describe, Timing: health.Timing{Speed: env.Count("SCHEDULE_SPEED")}, Now: time.Now, Random: rand.Reader,
 		Tracker: &tracking.Service{
 			Connections: parts.Table(), Cache: parts.Table(), Vault: parts.Vault(),
-			Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: production, Sandbox: sandbox}, Now: time.Now,
+			Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: production, Sandbox: sandbox}, Now: time.Now, Random: rand.Reader,
 		},
 	}
 	return &handler{worker: &schedule.RoundWorker{Looker: looker, Breakers: parts.Table()}, metrics: env.Metrics()}

@@ -145,8 +145,7 @@ type Connection struct {
 	FirstRefusedAt        time.Time // the first refusal that counts since the latest good check; zero if none
 	NextRefreshAt         time.Time // zero: never
 	ClaimsUnrecorded      int       // claims by the schedule since the last recorded check
-	ScheduledReads        int       // of the credentials by the schedule, on the day ReadsDay
-	ReadsDay              string    // YYYY-MM-DD, UTC; empty before the first
+	Reads                 Reads     // of the credentials by the schedule's checks
 	RefreshRequestedAt    time.Time // when a pending refresh was requested; zero if none is pending
 	VerifyCalledAt        time.Time // the last call of verify
 	HeldUntil             time.Time // the carrier asked for a pause in the latest check; zero if not: see Held

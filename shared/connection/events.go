@@ -2,7 +2,6 @@ package connection
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"strings"
 	"time"
@@ -49,52 +48,6 @@ func (c *Connection) report(kind effects.EventType, fill func(*eventData)) effec
 		fill(&data)
 	}
 	return effects.Report{Type: kind, PartnerID: c.PartnerID, AccountID: c.AccountID, Subject: c.ID, Data: data}
-}
-
-// Why stored credentials are read: the reason of secret_read.
-const (
-	readForSchedule = "schedule"
-	readForChange   = "change"
-	readForRollback = "rollback"
-	ReadForTracking = "tracking"
-)
-
-// readReasons are the reasons of the checks that callers ask for.
-var readReasons = map[Trigger]string{TriggerManual: "verify", TriggerRead: "read"} // never changes
-
-// secretRead is the data of secret_read.
-type secretRead struct {
-	CarrierID   string `json:"carrier_id"`
-	CarrierCode string `json:"carrier_code"`
-	Reason      string `json:"reason"`
-	Day         string `json:"day,omitempty"`   // of the schedule's reads
-	Reads       int    `json:"reads,omitempty"` // of the schedule on that day
-}
-
-// ReadsSecret returns the effects that record that the connection's credentials are read.
-func (c *Connection) ReadsSecret(by effects.By, reason string, random io.Reader, now time.Time) (effects.Effects, error) {
-	return effects.Effects{By: by}.With(random, now, c.secretReport(secretRead{Reason: reason}))
-}
-
-func (c *Connection) secretReport(data secretRead) effects.Report {
-	data.CarrierID, data.CarrierCode = c.ID, string(c.Carrier)
-	return effects.Report{Type: effects.SecretRead, PartnerID: c.PartnerID, AccountID: c.AccountID, Subject: c.ID, Data: data}
-}
-
-// noteReads begins the count of the schedule's reads anew on the first one of a day, and
-// reports those of the day before it. Each claim by the schedule has counted one, before it
-// read.
-func (c *Connection) noteReads(now time.Time) []effects.Report {
-	today := now.UTC().Format(time.DateOnly)
-	if c.ReadsDay >= today {
-		return nil
-	}
-	earlier := secretRead{Reason: readForSchedule, Day: c.ReadsDay, Reads: c.ScheduledReads - 1}
-	c.ReadsDay, c.ScheduledReads = today, 1
-	if earlier.Day == "" || earlier.Reads <= 0 {
-		return nil
-	}
-	return []effects.Report{c.secretReport(earlier)}
 }
 
 // checkReports returns what a check has changed, and notes in the row of which end of the

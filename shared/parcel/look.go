@@ -31,9 +31,9 @@ type Rounds interface {
 	// RecordLooks writes parcels and their events. What has changed since it was read stays
 	// as it is.
 	RecordLooks(ctx context.Context, looks []Look, by effects.By, now time.Time) error
-	// EndRound ends the lease of a round: done returns it as it will be, and whether it
+	// EndRound ends the lease of a round, with the effects: done returns it as it will be, and whether it
 	// remains.
-	EndRound(ctx context.Context, claimed Round, done func(Round) (next Round, keep bool)) error
+	EndRound(ctx context.Context, claimed Round, fx effects.Effects, now time.Time, done func(Round) (next Round, keep bool)) error
 }
 
 // Tracker asks the carrier about parcels: tracking.Service.Look.
@@ -91,7 +91,8 @@ func (s *Looker) Look(ctx context.Context, d connection.Due) error {
 	}
 	end, cancel := invocation.Cleanup(ctx, callTime)
 	defer cancel()
-	return errors.Join(err, s.Store.EndRound(end, r, done.next))
+	fx, readsErr := done.readings()
+	return errors.Join(err, readsErr, s.Store.EndRound(end, r, fx, s.Now(), done.next))
 }
 
 // lease returns when the lease of a round ends: after Lambda has ended this process.
@@ -113,13 +114,35 @@ type round struct {
 	wait   time.Duration // until a call is allowed
 	more   bool          // parcels are still due
 	keep   bool          // parcels remain
+	conn   *connection.Connection
+	reads  int // of its credentials, at most
+}
+
+// readings counts the readings of the round, and reports those of an earlier day; also those
+// of today, if the round may not remain.
+func (r *round) readings() (effects.Effects, error) {
+	fx := effects.Effects{By: bySchedule()}
+	if r.conn == nil {
+		return fx, nil
+	}
+	now := r.Now()
+	r.Reads.Count += r.reads
+	var reports []effects.Report
+	if ended, ok := r.Reads.Turn(r.reads, now); ok {
+		reports = append(reports, r.conn.ReportReads(connection.ReadForParcels, ended))
+	}
+	if !r.keep && r.Reads.Count > 0 {
+		reports = append(reports, r.conn.ReportReads(connection.ReadForParcels, r.Reads))
+		r.Reads.Count = 0
+	}
+	return fx.With(r.Random, now, reports...)
 }
 
 // next returns the round as it will be. stored is as it is now.
 func (r *round) next(stored Round) (next Round, keep bool) {
 	now := r.Now()
 	next = stored
-	next.CredentialID = r.CredentialID
+	next.CredentialID, next.Reads = r.CredentialID, r.Reads
 	switch {
 	case r.failed:
 		next.Failures++
@@ -161,7 +184,7 @@ func (r *round) run(ctx context.Context) error {
 	if conn == nil {
 		return r.rest(ctx)
 	}
-	r.CredentialID = conn.CredentialID
+	r.conn, r.CredentialID = conn, conn.CredentialID
 	const most = tracking.LooksPerMinute * tracking.MaxNumbers
 	parcels, more, err := r.Store.RoundParcels(ctx, r.Round, most, r.began)
 	if err != nil {
@@ -325,6 +348,7 @@ func (r *round) look(ctx context.Context, env carrier.Environment, conn *connect
 	}
 	var answers map[string]tracking.Answer
 	if len(numbers) > 0 {
+		r.reads++
 		if answers, err = r.Tracker.Look(ctx, env, conn, numbers); err != nil {
 			return true, err
 		}

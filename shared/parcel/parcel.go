@@ -214,6 +214,7 @@ type Round struct {
 	RegisteredAt time.Time // of the latest parcel
 	LeaseUntil   time.Time
 	Failures     int // calls of the carrier without an answer, in a row
+	Reads        connection.Reads
 	Version      int64
 }
 

@@ -96,8 +96,10 @@ func TestObserve(t *testing.T) {
 		{"silent after a status", says("In transit"), says(""), false},
 		{"the same", says("In transit"), says("In transit"), false},
 		{"another scan", says("In transit", "Arrived at facility"), says("In transit", "Departed facility", "Arrived at facility"), false},
-		{"the articles in another order", &tracking.Tracking{Parts: []tracking.Tracking{{Number: "A", CarrierStatus: "Delivered"}, {Number: "B", CarrierStatus: "In transit"}}},
-			&tracking.Tracking{Parts: []tracking.Tracking{{Number: "B", CarrierStatus: "In transit"}, {Number: "A", CarrierStatus: "Delivered"}}}, false},
+		{
+			"the articles in another order", &tracking.Tracking{Parts: []tracking.Tracking{{Number: "A", CarrierStatus: "Delivered"}, {Number: "B", CarrierStatus: "In transit"}}},
+			&tracking.Tracking{Parts: []tracking.Tracking{{Number: "B", CarrierStatus: "In transit"}, {Number: "A", CarrierStatus: "Delivered"}}}, false,
+		},
 		{"an article is announced", says("In transit"), &tracking.Tracking{CarrierStatus: "In transit", Parts: []tracking.Tracking{{Number: "A", CarrierStatus: "Created"}}}, false},
 		{"known for the first time", nil, says("In transit"), true},
 		{"unknown words for the first time", nil, says("Pondering"), true},

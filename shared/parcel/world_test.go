@@ -55,7 +55,7 @@ func newWorld(tb testing.TB) *world {
 	now := func() time.Time { return w.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, Speed: 1}
 	w.service = &parcel.Service{Store: w, Timing: timing, Limit: 50_000, Now: now}
-	w.tracking = &tracking.Service{Connections: w, Cache: w, Vault: vault{}, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: w, Sandbox: w}, Now: now}
+	w.tracking = &tracking.Service{Connections: w, Cache: w, Vault: vault{}, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: w, Sandbox: w}, Now: now, Random: rand.Reader}
 	w.looker = &parcel.Looker{Store: w, Tracker: w.tracking, Describe: describe, Timing: timing, Now: now, Random: rand.Reader}
 	return w
 }

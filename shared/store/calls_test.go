@@ -342,7 +342,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("RecordLooks, one stopped", s.RecordLooks(ctx, looks, effects.By{}, now), good, "TransactWriteItems", "TransactWriteItems")
 		expect("RecordLooks of none", s.RecordLooks(ctx, nil, effects.By{}, now), good)
 		same := func(r parcel.Round) (parcel.Round, bool) { return r, true }
-		expect("EndRound", s.EndRound(ctx, round, same), good, "TransactWriteItems")
+		expect("EndRound", s.EndRound(ctx, round, effects.Effects{}, now, same), good, "TransactWriteItems")
 	})
 }
 

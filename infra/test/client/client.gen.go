@@ -1637,6 +1637,7 @@ func (e SecretReadDataCarrierCode) Valid() bool {
 // Defines values for SecretReadDataReason.
 const (
 	SecretReadDataReasonChange   SecretReadDataReason = "change"
+	SecretReadDataReasonParcels  SecretReadDataReason = "parcels"
 	SecretReadDataReasonRead     SecretReadDataReason = "read"
 	SecretReadDataReasonRollback SecretReadDataReason = "rollback"
 	SecretReadDataReasonSchedule SecretReadDataReason = "schedule"
@@ -1648,6 +1649,8 @@ const (
 func (e SecretReadDataReason) Valid() bool {
 	switch e {
 	case SecretReadDataReasonChange:
+		return true
+	case SecretReadDataReasonParcels:
 		return true
 	case SecretReadDataReasonRead:
 		return true
@@ -5589,8 +5592,8 @@ type RotatedAPIKey struct {
 type Scope string
 
 // SecretReadData Why the stored credentials of a connection were read. The entry is written before the carrier is called with them, so it is
-// there even if the request then fails. The schedule's reads of a day (UTC) are one entry, written with its first check of a
-// later day.
+// there even if the request then fails. The schedule's readings of a day (UTC) are one entry, written with its first check or
+// look of a later day.
 type SecretReadData struct {
 	// CarrierCode The carrier.
 	CarrierCode SecretReadDataCarrierCode `json:"carrier_code"`
@@ -5598,13 +5601,14 @@ type SecretReadData struct {
 	// CarrierId The connection.
 	CarrierId string `json:"carrier_id"`
 
-	// Day `schedule`: the day.
+	// Day `schedule`, `parcels`: the day.
 	Day *string `json:"day,omitempty"`
 
-	// Reads `schedule`: how often they were read on that day.
+	// Reads `schedule`, `parcels`: how often they were read on that day; of `parcels`, at most.
 	Reads *int `json:"reads,omitempty"`
 
 	// Reason - `schedule`: checks of the schedule (function `refresh-carrier-account`).
+	// - `parcels`: looks at registered parcels (`track-parcels`).
 	// - `read`: a live read of the charge account (`get-carrier-account`).
 	// - `verify`, `change`, `rollback`: the route of this name (`manage-connections`).
 	// - `tracking`: parcels (`track-shipments`).
@@ -5615,6 +5619,7 @@ type SecretReadData struct {
 type SecretReadDataCarrierCode string
 
 // SecretReadDataReason - `schedule`: checks of the schedule (function `refresh-carrier-account`).
+// - `parcels`: looks at registered parcels (`track-parcels`).
 // - `read`: a live read of the charge account (`get-carrier-account`).
 // - `verify`, `change`, `rollback`: the route of this name (`manage-connections`).
 // - `tracking`: parcels (`track-shipments`).

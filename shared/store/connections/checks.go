@@ -32,7 +32,7 @@ func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, call
 	var fx effects.Effects
 	if call == nil {
 		e.Add(kit.AttrReads, 1)
-		conn.ScheduledReads++
+		conn.Reads.Count++
 	} else {
 		fx = call.Effects
 		var take *kit.Edit

@@ -18,8 +18,9 @@ const (
 	AttrStanding   = "standing"
 	AttrWork       = "work"
 	AttrNextCheck  = "next_refresh_at"
-	AttrReads      = "scheduled_reads" // of the credentials by the schedule, on reads_day
-	AttrUnrecorded = "unrecorded"      // claims of the schedule since the last recorded check
+	AttrReads      = "scheduled_reads" // of credentials by the schedule, on reads_day
+	AttrReadsDay   = "reads_day"
+	AttrUnrecorded = "unrecorded" // claims of the schedule since the last recorded check
 	AttrCarrierIDs = "carrier_ids"
 	AttrMade       = "made"     // links of the day
 	AttrUnlinked   = "unlinked" // unlinkings of the day

@@ -144,10 +144,10 @@ func (s *Store) RecordLooks(ctx context.Context, looks []parcel.Look, by effects
 	return fault.Busy(fmt.Errorf("looks not recorded in %d attempts", kit.Attempts))
 }
 
-// EndRound writes a claimed round as done says, without its lease; done gets it as it is
+// EndRound writes a claimed round as done says, without its lease, with the effects; done gets it as it is
 // stored now, with parcels that were registered meanwhile. A round that done does not keep
 // is removed. It returns fault.State if another process has claimed it since.
-func (s *Store) EndRound(ctx context.Context, claimed parcel.Round, done func(parcel.Round) (next parcel.Round, keep bool)) error {
+func (s *Store) EndRound(ctx context.Context, claimed parcel.Round, fx effects.Effects, now time.Time, done func(parcel.Round) (next parcel.Round, keep bool)) error {
 	stored := claimed
 	for range kit.Attempts {
 		next, keep := done(stored)
@@ -158,7 +158,7 @@ func (s *Store) EndRound(ctx context.Context, claimed parcel.Round, done func(pa
 			next.LeaseUntil, next.Version = time.Time{}, stored.Version+1
 			p = s.table.Replace(kit.PartRound, roundItem(&next), stored.Version)
 		}
-		refused, err := s.table.Transact(ctx, []kit.Part{p})
+		refused, err := s.table.Commit(ctx, []kit.Part{p}, fx, now)
 		if err != nil {
 			return fmt.Errorf("ending a round: %w", err)
 		}

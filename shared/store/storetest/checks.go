@@ -31,7 +31,7 @@ func (s checks) TestClaimLeased() {
 	claimed := must(s.ClaimCheck(s.Context(), c, nil, until, now))
 	want := c
 	want.LeaseUntil, want.Version = until, c.Version+1
-	want.ScheduledReads = 1 // without a call it is a check of the schedule
+	want.Reads.Count = 1 // without a call it is a check of the schedule
 	s.equal("claimed", claimed, want)
 	s.equal("row", s.row(c), want)
 
@@ -121,7 +121,7 @@ func (s checks) TestClaimDue() {
 	claimed := must(s.ClaimDue(s.Context(), entry(c), until, now, timing))
 	want := c
 	want.LeaseUntil, want.Version = until, c.Version+1
-	want.NextRefreshAt, want.ClaimsUnrecorded, want.ScheduledReads = until.Add(90*time.Second), 1, 1
+	want.NextRefreshAt, want.ClaimsUnrecorded, want.Reads.Count = until.Add(90*time.Second), 1, 1
 	s.equal("claimed", claimed, want)
 	s.equal("row", s.row(c), want)
 	s.retryIn("a second message", errOf(s.ClaimDue(s.Context(), entry(c), now.Add(time.Hour), until.Add(-3*time.Second), timing)), 3*time.Second)

@@ -51,7 +51,7 @@ func everything(c connection.Connection) connection.Connection {
 	return connection.Connection{
 		ID: c.ID, AccountID: c.AccountID, PartnerID: c.PartnerID, Environment: carrier.Sandbox, Carrier: carrier.AustraliaPost,
 		AccountNumber: c.AccountNumber, Nickname: "Lager \u6f22", Status: connection.Restricted, StatusReason: "credit_blocked",
-		Standing: account.StandingPaused, ClaimsUnrecorded: 4, ScheduledReads: 6, ReadsDay: "2026-03-03", ChecksWithCredentials: 3, ChecksEver: 5, LastCheck: first.Check,
+		Standing: account.StandingPaused, ClaimsUnrecorded: 4, Reads: connection.Reads{Day: "2026-03-03", Count: 6}, ChecksWithCredentials: 3, ChecksEver: 5, LastCheck: first.Check,
 		VerifiedAt: milli(now), ConsecutiveFailures: 2, FirstRefusedAt: milli(now.Add(-time.Hour)), NextRefreshAt: milli(now.Add(time.Hour)),
 		RefreshRequestedAt: milli(now.Add(3 * time.Second)), VerifyCalledAt: milli(now.Add(4 * time.Second)), HeldUntil: milli(now.Add(5 * time.Second)), RefreshPolicy: connection.RefreshHourly,
 		APIKeyLastFour: "ab12", CredentialID: "0123456789abcdef", CredentialsUpdatedAt: milli(now.Add(time.Second)), SecretVersion: "0f-1",

@@ -352,14 +352,14 @@ func (s rounds) TestEnds() {
 	d, _ := s.dueRound(1)
 	r := must(s.claim(d, d.DueAt))
 	next := milli(now.Add(time.Hour))
-	s.ok(s.EndRound(s.Context(), r, func(stored parcel.Round) (parcel.Round, bool) {
+	s.ok(s.EndRound(s.Context(), r, effects.Effects{}, now, func(stored parcel.Round) (parcel.Round, bool) {
 		stored.DueAt, stored.Failures = next, 3
 		return stored, true
 	}))
 	d.DueAt = next
 	again := must(s.claim(d, next))
 	s.equal("failures", again.Failures, 3)
-	s.ok(s.EndRound(s.Context(), again, func(stored parcel.Round) (parcel.Round, bool) { return stored, false }))
+	s.ok(s.EndRound(s.Context(), again, effects.Effects{}, now, func(stored parcel.Round) (parcel.Round, bool) { return stored, false }))
 	s.fails("removed", errOf(s.claim(d, next)), fault.NotFound)
 }
 
@@ -370,7 +370,7 @@ func (s rounds) TestEndMeetsARegistration() {
 	fresh.Number, fresh.NextLookAt = "ZZ92", milli(now.Add(20*time.Minute))
 	s.registers(9, now.Add(10*time.Minute), false, fresh)
 	var seen []time.Time
-	s.ok(s.EndRound(s.Context(), r, func(stored parcel.Round) (parcel.Round, bool) {
+	s.ok(s.EndRound(s.Context(), r, effects.Effects{}, now, func(stored parcel.Round) (parcel.Round, bool) {
 		seen = append(seen, stored.RegisteredAt)
 		stored.DueAt = milli(now.Add(time.Hour))
 		return stored, true
@@ -386,7 +386,7 @@ func (s rounds) TestEndAfterAnotherClaim() {
 	later := d.DueAt.Add(10 * time.Minute)
 	second := must(s.claim(d, later))
 	keep := func(stored parcel.Round) (parcel.Round, bool) { return stored, true }
-	s.fails("the first", s.EndRound(s.Context(), first, keep), fault.State)
-	s.equal("the second", s.EndRound(s.Context(), second, keep), nil)
-	s.fails("the second again", s.EndRound(s.Context(), second, keep), fault.State)
+	s.fails("the first", s.EndRound(s.Context(), first, effects.Effects{}, now, keep), fault.State)
+	s.equal("the second", s.EndRound(s.Context(), second, effects.Effects{}, now, keep), nil)
+	s.fails("the second again", s.EndRound(s.Context(), second, effects.Effects{}, now, keep), fault.State)
 }

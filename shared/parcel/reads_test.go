@@ -1,0 +1,51 @@
+package parcel_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"carrierlink/shared/effects"
+	"carrierlink/shared/tracking"
+)
+
+// TestReads: the audit log has how often the credentials were read on each day, the last one
+// included.
+func TestReads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(t, 71)
+	w.start(t, w.link(t, 71, "se-1", post), numbers(30)...) // three calls each time
+	w.answer = func(_, _ string, now time.Time) tracking.CarrierAnswer {
+		if now.Sub(start) < 60*time.Hour {
+			return says("In transit")
+		}
+		return says("Delivered")
+	}
+	w.run(t, 80*time.Hour)
+	want := map[string]int{}
+	for _, c := range w.calls["se-1"] {
+		want[c.at.UTC().Format(time.DateOnly)]++
+	}
+	found, _, err := w.ListEvents(t.Context(), effects.Listing{PartnerID: 5, AccountID: 71, Types: []effects.EventType{effects.SecretRead}, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, e := range found {
+		var data struct {
+			ID     string `json:"carrier_id"`
+			Reason string `json:"reason"`
+			Day    string `json:"day"`
+			Reads  int    `json:"reads"`
+		}
+		if err := json.Unmarshal(e.Data, &data); err != nil || data.ID != "se-1" || e.Subject != "se-1" || data.Reason != "parcels" || e.By.Actor != effects.Schedule {
+			t.Errorf("entry %+v: %s, %v", e, e.Data, err)
+		}
+		got[data.Day] += data.Reads
+	}
+	if len(want) != 3 {
+		t.Fatalf("the carrier was called on %d days, want 3", len(want))
+	}
+	equal(t, "readings by day", got, want)
+}
