@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,11 +21,11 @@ func remoteCalls(t *calltrace.Attempt) {
 	conn := d.Link(functiontest.Number)
 	d.post(merchant, "/v1/tracking/start", "") // the first use of a key in a minute is one call more
 	many := func(n int) string {
-		list := ""
-		for i := range n {
-			list += `,"ZZ9200` + string(rune('0'+i/100)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10)) + `"`
+		numbers := make([]string, n)
+		for i := range numbers {
+			numbers[i] = fmt.Sprintf(`"ZZ9200%03d"`, i)
 		}
-		return `{"carrier_id":"` + conn.ID + `","tracking_numbers":[` + list[1:] + `]}`
+		return `{"carrier_id":"` + conn.ID + `","tracking_numbers":[` + strings.Join(numbers, ",") + `]}`
 	}
 	own := "?carrier_id=" + conn.ID + "&tracking_number=ZZ910001"
 	begin := []string{"BatchGetItem", "UpdateItem"}

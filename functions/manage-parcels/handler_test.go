@@ -56,13 +56,13 @@ func newFront(t *testing.T, limit int) *front {
 }
 
 // serve makes the function over a fixture.
-func serve(t testing.TB, d *functiontest.Fixture, limit int) *front {
-	t.Helper()
+func serve(tb testing.TB, d *functiontest.Fixture, limit int) *front {
+	tb.Helper()
 	f := &front{Fixture: d, handler: &handler{
 		auth: d.Auth(), store: d.Store, sealer: d.Sealer(), now: d.Now,
 		parcels: &parcel.Service{Store: d.Store, Timing: health.Timing{Speed: 1}, Limit: limit, Now: d.Now},
 	}}
-	f.t, _ = t.(*testing.T)
+	f.t, _ = tb.(*testing.T)
 	d.Serve(f.routes()...)
 	return f
 }

@@ -121,7 +121,7 @@ func TestStoppedWhileLookedAt(t *testing.T) {
 			}
 			w.clock = start.Add(10 * time.Minute)
 			w.rounds(t)
-			equal(t, "events", slices.Sorted(slices.Values(w.events(t, 71))), []string{all[0] + " IT", all[2] + " IT"}) // of the same moment
+			equal(t, "events", slices.Sorted(slices.Values(w.events(t, 71))), []string{all[0] + " IT", all[2] + " IT"}) // those of one look are in any order
 			var left []string
 			for _, p := range w.parcels(t, 71) {
 				left = append(left, p.Number+" "+string(p.Status))
@@ -167,38 +167,15 @@ func TestTwoAccounts(t *testing.T) {
 // another connection to the carrier if the first is gone.
 func TestPaused(t *testing.T) {
 	t.Parallel()
-	set := func(t *testing.T, w *world, change func(*connection.Connection)) {
-		t.Helper()
-		row, err := w.Connection(t.Context(), 71, "se-1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		change(&row)
-		if err := w.SaveConnection(t.Context(), &row); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for name, tc := range map[string]struct {
-		pause, resume func(t *testing.T, w *world)
+		pause, resume func(w *world, t *testing.T)
 		by            string // the API key that is used afterwards
 	}{
-		"the account is disabled": {
-			func(t *testing.T, w *world) { w.activate(t, false) }, func(t *testing.T, w *world) { w.activate(t, true) }, "se-1",
-		},
+		"the account is disabled": {(*world).disable, (*world).enable, "se-1"},
 		"the connection requires action": {
-			func(t *testing.T, w *world) {
-				set(t, w, func(c *connection.Connection) { c.Status = connection.ActionRequired })
-			},
-			func(t *testing.T, w *world) {
-				set(t, w, func(c *connection.Connection) { c.Status = connection.Active })
-			}, "se-1",
+			becomes(connection.ActionRequired), becomes(connection.Active), "se-1",
 		},
-		"the connection is unlinked": {
-			func(t *testing.T, w *world) {
-				set(t, w, func(c *connection.Connection) { c.Status = connection.Disconnected })
-			},
-			func(t *testing.T, w *world) { w.link(t, 71, "se-2", post) }, "se-2",
-		},
+		"the connection is unlinked": {becomes(connection.Disconnected), (*world).another, "se-2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -208,7 +185,7 @@ func TestPaused(t *testing.T) {
 			w.link(t, 71, "se-9", carrier.StarTrack) // of no use for these
 			w.run(t, time.Hour)
 			calls := len(w.calls["se-1"])
-			tc.pause(t, w)
+			tc.pause(w, t)
 			w.run(t, 50*time.Hour)
 			if n := len(w.calls["se-1"]); n != calls || len(w.calls["se-9"]) > 0 {
 				t.Errorf("%d calls of the carrier while paused, want %d", n, calls)
@@ -220,12 +197,43 @@ func TestPaused(t *testing.T) {
 			}
 			w.answer = func(string, string, time.Time) tracking.CarrierAnswer { return says("In transit") }
 			w.calls = map[string][]call{}
-			tc.resume(t, w)
+			tc.resume(w, t)
 			w.run(t, 61*time.Minute)
 			equal(t, "calls with the key that works", w.asked(tc.by), []int{3})
 			equal(t, "events", len(w.events(t, 71)), 3)
 		})
 	}
+}
+
+// becomes gives the connection se-1 a status.
+func becomes(status connection.Status) func(*world, *testing.T) {
+	return func(w *world, t *testing.T) {
+		t.Helper()
+		row, err := w.Connection(t.Context(), 71, "se-1")
+		row.Status = status
+		if err == nil {
+			err = w.SaveConnection(t.Context(), &row)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// another links another connection to the same carrier.
+func (w *world) another(t *testing.T) {
+	t.Helper()
+	w.link(t, 71, "se-2", post)
+}
+
+func (w *world) enable(t *testing.T) {
+	t.Helper()
+	w.activate(t, true)
+}
+
+func (w *world) disable(t *testing.T) {
+	t.Helper()
+	w.activate(t, false)
 }
 
 // activate enables or disables account 71.

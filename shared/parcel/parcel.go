@@ -166,6 +166,7 @@ func statusLine(number string, s tracking.Summary) string {
 		return ""
 	case tracking.Unknown:
 		return number + " " + string(s.Status) + " " + strings.ToLower(s.Text)
+	default:
 	}
 	return number + " " + string(s.Status) + " " + s.Detail
 }

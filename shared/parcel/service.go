@@ -26,7 +26,7 @@ type Store interface {
 	// registered: ErrTooManyParcels or ErrTooManyToday.
 	RegisterParcels(ctx context.Context, parcels []Parcel, r Round, move bool, limit int, now time.Time) (refused map[string]error, err error)
 	// StopParcel removes an active parcel, if there is one.
-	StopParcel(ctx context.Context, accountID int64, name carrier.Name, number string, now time.Time) error
+	StopParcel(ctx context.Context, accountID int64, name carrier.Name, number string) error
 	// ListParcels reads a page of parcels, ordered by carrier and number. next is what the
 	// next page begins after; empty at the end.
 	ListParcels(ctx context.Context, l Listing, now time.Time) (found []Parcel, next string, err error)
@@ -118,7 +118,7 @@ func (s *Service) Stop(ctx context.Context, of Target, number string) error {
 		}
 		name = of.Connection.Carrier
 	}
-	if err := s.Store.StopParcel(ctx, of.Account.ID, name, number, s.Now()); err != nil {
+	if err := s.Store.StopParcel(ctx, of.Account.ID, name, number); err != nil {
 		return fmt.Errorf("stopping a parcel: %w", err)
 	}
 	return nil

@@ -337,8 +337,8 @@ func TestRemoteCalls(t *testing.T) {
 			p.LookedAt = now
 			looks[i].Parcel = p
 		}
-		expect("StopParcel", s.StopParcel(ctx, accountID, carrier.AustraliaPost, registered[0].Number, now), good, "TransactWriteItems")
-		expect("StopParcel of none", s.StopParcel(ctx, accountID, carrier.AustraliaPost, "none", now), good, "TransactWriteItems")
+		expect("StopParcel", s.StopParcel(ctx, accountID, carrier.AustraliaPost, registered[0].Number), good, "TransactWriteItems")
+		expect("StopParcel of none", s.StopParcel(ctx, accountID, carrier.AustraliaPost, "none"), good, "TransactWriteItems")
 		expect("RecordLooks, one stopped", s.RecordLooks(ctx, looks, effects.By{}, now), good, "TransactWriteItems", "TransactWriteItems")
 		expect("RecordLooks of none", s.RecordLooks(ctx, nil, effects.By{}, now), good)
 		same := func(r parcel.Round) (parcel.Round, bool) { return r, true }

@@ -240,7 +240,7 @@ func TestTenancy(t *testing.T) {
 							t.Errorf("%s: %d %s, want %d", in.name, foreign.status, foreign.body, in.status)
 						}
 						sent := func(text string) string {
-							for _, echo := range []string{url.QueryEscape(s.external), url.QueryEscape(s.twin())} {
+							for _, echo := range []string{url.QueryEscape(s.external), url.QueryEscape(s.twin()), "carrier_id=" + s.carrier, "carrier_id=" + nobodyCarrier} {
 								text = strings.ReplaceAll(text, echo, "ECHO")
 							}
 							return text

@@ -233,7 +233,7 @@ func (g *registration) limitTo(parcels []parcel.Parcel, refused kit.Refusals) {
 }
 
 // StopParcel removes a parcel that is looked at; of any other there is nothing to stop.
-func (s *Store) StopParcel(ctx context.Context, accountID int64, name carrier.Name, number string, now time.Time) error {
+func (s *Store) StopParcel(ctx context.Context, accountID int64, name carrier.Name, number string) error {
 	e := kit.NewEdit(kit.ParcelKey(accountID, name, number))
 	e.Exists(kit.AttrDuePK)
 	parts := []kit.Part{s.table.Remove(kit.PartParcel, e), s.fewer(accountID, 1)}

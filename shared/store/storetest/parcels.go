@@ -133,7 +133,7 @@ func (s registeredParcels) TestCapOfParcels() {
 	if !strings.Contains(problem.Message, "at most 5 registered") {
 		s.Errorf("the reason is %q", problem.Message)
 	}
-	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000", tomorrow))
+	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000"))
 	s.ok(s.look(parcels[1], end))
 	s.equal("after a stop and an end", refusedNumbers(s.registers(5, tomorrow, false, parcels[5:8]...)), []string{"ZZ91000007"})
 }
@@ -142,7 +142,7 @@ func (s registeredParcels) TestCapOfADay() {
 	c, parcels := s.some(6)
 	s.registers(3, now, false, parcels[:3]...)
 	for _, p := range parcels[:3] {
-		s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, p.Number, now))
+		s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, p.Number))
 	}
 	refused := s.registers(3, now, false, parcels[3:]...)
 	s.equal("refused", len(refused), 3)
@@ -182,10 +182,10 @@ func (s registeredParcels) TestAgainAfterItsEnd() {
 
 func (s registeredParcels) TestStopOfNothing() {
 	c, parcels := s.some(1)
-	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000", now))
+	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000"))
 	s.registers(1, now, false, parcels...)
 	s.ok(s.look(parcels[0], end))
-	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000", now))
+	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000"))
 	s.equal("one that has ended stays", len(s.listed(parcel.Listing{AccountID: c.AccountID})), 1)
 	s.equal("the count is not below zero", len(s.registers(1, now.Add(24*time.Hour), false, parcelAt(c, "ZZ92", now))), 0)
 }
@@ -195,7 +195,7 @@ func (s registeredParcels) TestOtherAccountsAreApart() {
 	d, others := s.some(1)
 	s.registers(1, now, false, parcels...)
 	s.registers(1, now, false, others...)
-	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, parcels[0].Number, now))
+	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, parcels[0].Number))
 	s.equal("the other account's", s.listed(parcel.Listing{AccountID: d.AccountID}), others)
 }
 
@@ -311,7 +311,7 @@ func (s rounds) TestParcelsByDue() {
 
 func (s rounds) TestLooksWithEvents() {
 	_, parcels := s.dueRound(3)
-	s.ok(s.StopParcel(s.Context(), parcels[1].AccountID, parcels[1].Carrier, parcels[1].Number, now))
+	s.ok(s.StopParcel(s.Context(), parcels[1].AccountID, parcels[1].Carrier, parcels[1].Number))
 	s.registers(9, now.Add(time.Second), false, parcelAt(connection.Connection{ID: parcels[1].ConnectionID, AccountID: parcels[1].AccountID, PartnerID: 7, Carrier: parcels[1].Carrier}, parcels[1].Number, now.Add(time.Second)))
 	partner := s.id()
 	looks := make([]parcel.Look, 3)
