@@ -113,7 +113,7 @@ func (h *handler) startMany(ctx context.Context, req *httpapi.Request) (*httpapi
 		return nil
 	})))
 	err := req.JSON(fields...)
-	if slices.ContainsFunc(fault.Of(err), func(p *fault.Error) bool { return p.Field == "" }) {
+	if slices.ContainsFunc(fault.Of(err), func(p *fault.Error) bool { return p.Field == "" || p.Kind == fault.MediaType }) {
 		return nil, err // the body has no fields
 	}
 	id, name, problems := choice.Parse()

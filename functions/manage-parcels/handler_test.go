@@ -121,6 +121,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"no connection to the carrier", "account 72", "POST", "/v1/tracking/start?carrier_code=startrack&tracking_number=A", "", nil, []string{"404", "not_found"}},
 		{"stop with another account's connection", "account 72", "POST", "/v1/tracking/stop" + own, "", nil, []string{"404", "not_found"}},
 		{"no body", merchant, "POST", "/v1/shipments", "", nil, []string{"400", "request_body_required"}},
+		{"another content type", merchant, "POST", "/v1/shipments", `{}`, []string{"Content-Type", "text/plain"}, []string{"415", "invalid_field_value Content-Type"}},
 		{"an empty object", merchant, "POST", "/v1/shipments", "{}", nil, []string{"400", "field_value_required carrier_id", "field_value_required tracking_numbers"}},
 		{"no numbers", merchant, "POST", "/v1/shipments", `{"carrier_id":"se-1","tracking_numbers":[]}`, nil, []string{"400", "invalid_field_value tracking_numbers"}},
 		{"1,001 numbers", merchant, "POST", "/v1/shipments", list, nil, []string{"400", "invalid_field_value tracking_numbers"}},

@@ -24,6 +24,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/parcel"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
@@ -376,6 +377,33 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"CreateKey": addKey, "RotateKey": rotate, "DeleteKey": deleteKey, "AccountByExternalID": find, "ListAccounts": list, "InsertEvents": insert,
 	"BeginLink": func(ctx context.Context, s *store.Store) error {
 		return s.BeginLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1}, connection.LinkOptions{})
+	},
+	"RegisterParcels": func(ctx context.Context, s *store.Store) error {
+		_, err := s.RegisterParcels(ctx, []parcel.Parcel{{AccountID: 1, Number: "n"}}, parcel.Round{AccountID: 1}, false, 1, time.Unix(0, 0))
+		return err
+	},
+	"StopParcel": func(ctx context.Context, s *store.Store) error { return s.StopParcel(ctx, 1, carrier.StarTrack, "n") },
+	"ListParcels": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.ListParcels(ctx, parcel.Listing{AccountID: 1, Limit: 1}, time.Unix(0, 0))
+		return err
+	},
+	"DueRounds": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.DueRounds(ctx, connection.SandboxLane, time.Unix(0, 0), 1)
+		return err
+	},
+	"ClaimRound": func(ctx context.Context, s *store.Store) error {
+		_, err := s.ClaimRound(ctx, connection.Due{AccountID: 1, ConnectionID: "se-1"}, time.Unix(1, 0), time.Unix(0, 0), health.Timing{})
+		return err
+	},
+	"RoundParcels": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.RoundParcels(ctx, parcel.Round{AccountID: 1}, 1, time.Unix(0, 0))
+		return err
+	},
+	"RecordLooks": func(ctx context.Context, s *store.Store) error {
+		return s.RecordLooks(ctx, []parcel.Look{{Parcel: parcel.Parcel{AccountID: 1}}}, effects.By{}, time.Unix(0, 0))
+	},
+	"EndRound": func(ctx context.Context, s *store.Store) error {
+		return s.EndRound(ctx, parcel.Round{AccountID: 1}, func(r parcel.Round) (parcel.Round, bool) { return r, true })
 	},
 	"ListEvents": func(ctx context.Context, s *store.Store) error {
 		_, _, err := s.ListEvents(ctx, effects.Listing{PartnerID: 1, Limit: 1})
