@@ -30,7 +30,7 @@ help: ## List the targets
 
 .PHONY: tools
 tools: ## Install the tools of tests and local stack into .cache/ (takes a second if they are installed)
-	@$(TOOLS) ministack sam dynamodb
+	@$(TOOLS) ministack sam dynamodb receivers
 
 # sam passes these flags to its go build and adds none. Neither our own code nor the SDK's is inlined: that would make the binaries larger
 # and not noticeably faster (infra/docs/decisions/0037). The plain go build comes first for its messages: sam
@@ -46,12 +46,12 @@ build: ## Build the functions with sam for ARCHITECTURE (arm64, x86_64) into BUI
 # The tools are installed while the program compiles. With exec a signal to make reaches the program itself.
 .PHONY: run demo sam-local
 run demo sam-local:
-	@$(TOOLS) sam $(EMULATOR) & tools=$$!; \
+	@$(TOOLS) sam $(EMULATOR) $(if $(filter demo,$@),receivers) & tools=$$!; \
 	go build -o .cache/bin/ ./infra/local/cmd/carrierlink-local; \
 	wait $$tools
 	@exec .cache/bin/carrierlink-local $@
 run: ## Serve on this machine at http://127.0.0.1:8080 until Ctrl-C (PORT=, EMULATOR=localstack)
-demo: ## Like run, but show three connections under the schedule, and end
+demo: ## Like run, but show three connections under the schedule and the webhook that hears of them, and end
 sam-local: ## Like run, but with the functions under `sam local start-api`, in Docker
 
 .PHONY: test
@@ -62,7 +62,7 @@ test: tools ## Run all tests with the race detector, the end-to-end suite on Min
 .PHONY: test-localstack
 test-localstack: EMULATOR := localstack
 test-localstack: ## Run the store, vault and end-to-end suites on LocalStack
-	@$(TOOLS) ministack sam dynamodb localstack
+	@$(TOOLS) ministack sam dynamodb receivers localstack
 	$(GO_TEST) -count=1 ./shared/store/... ./shared/vault/... ./infra/test/e2e/...
 
 .PHONY: check

@@ -23,6 +23,7 @@ import (
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/tracking"
 	"carrierlink/shared/views"
+	"carrierlink/shared/webhook"
 )
 
 // TestBodiesMatchTheContract makes events with the services, and compares each list with
@@ -38,6 +39,7 @@ func TestBodiesMatchTheContract(t *testing.T) {
 	changeConnections(t, d)
 	changeCarrier(t, d)
 	track(t, d)
+	changeWebhooks(t, d)
 
 	var seen []string
 	most := 0 // differences in an event
@@ -139,6 +141,37 @@ func changeAccount(t *testing.T, d *front) {
 	operator := effects.By{Actor: effects.Operator, Operator: "jo@example.com"}
 	_, err = d.Accounts.IssuePartnerKey(ctx, 5, account.KeyInput{Description: "Second"}, operator)
 	ok(err)
+}
+
+// changeWebhooks makes each event of a webhook, and each entry of the audit log, of an account
+// and of a partner.
+func changeWebhooks(t *testing.T, d *front) {
+	t.Helper()
+	ctx, by := t.Context(), effects.By{Actor: effects.Partner, KeyID: 3, PartnerID: 5}
+	hooks := &webhook.Service{Store: d.Store, Sealer: d.Sealer(), Log: d.Store, Now: d.Now, Random: rand.Reader}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Pass(time.Second)
+	}
+	for _, owner := range []webhook.Owner{{PartnerID: 5, AccountID: 71}, {PartnerID: 5}} {
+		made, err := hooks.Create(ctx, owner, webhook.Input{URL: "https://hooks.shop.example:8443/x", Events: []effects.EventType{webhook.AllEvents}}, effects.MadeBy[*webhook.Created](by))
+		ok(err)
+		ref, on := webhook.Ref{Owner: owner, ID: made.Webhook.ID}, true
+		ok(hooks.Change(ctx, ref, webhook.Input{Name: "Links", Events: []effects.EventType{effects.CarrierUpdated}}, nil, effects.Effects{By: by}))
+		_, err = hooks.RotateSecret(ctx, ref, effects.MadeBy[*webhook.Created](by))
+		ok(err)
+		ok(hooks.Test(ctx, ref, effects.MadeBy[string](by)))
+		if owner.AccountID != 0 {
+			for _, reason := range []webhook.Reason{webhook.Gone, webhook.Failing} {
+				ok(hooks.Disable(ctx, ref, reason, d.Now()))
+				ok(hooks.Change(ctx, ref, webhook.Input{Enabled: &on}, nil, effects.Effects{By: by}))
+			}
+		}
+		ok(hooks.Delete(ctx, ref, nil, effects.Effects{By: by}))
+	}
 }
 
 // changeConnections makes each event of a connection.

@@ -7,5 +7,5 @@ import (
 )
 
 func TestWire(t *testing.T) {
-	apptest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "STAGE")
+	apptest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "SERVICE_SECRET_ID", "STAGE")
 }

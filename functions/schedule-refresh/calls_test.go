@@ -14,7 +14,9 @@ import (
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/health"
 	"carrierlink/shared/metrics"
+	"carrierlink/shared/queue"
 	"carrierlink/shared/schedule"
+	"carrierlink/shared/webhook"
 )
 
 // TestCosts checks what the bill says of a pass that finds nothing due.
@@ -32,15 +34,16 @@ func costs(t *calltrace.Attempt) {
 	client := sqs.NewFromConfig(d.Transport.Config(empty.URL))
 	dispatcher := schedule.Dispatcher{
 		Store: d.Store, Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: d.Now, Window: time.Minute,
-		Production: schedule.Traffic{Queue: &queue{client, empty.URL + "/1/refresh"}, PerMinute: 600},
-		Sandbox:    schedule.Traffic{Queue: &queue{client, empty.URL + "/1/sandbox"}, PerMinute: 60},
+		Production: schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/refresh"), PerMinute: 600},
+		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/sandbox"), PerMinute: 60},
 	}
 	rounds := schedule.Rounds{
 		Store: d.Store, Now: d.Now, Window: time.Minute,
-		Production: schedule.Traffic{Queue: &queue{client, empty.URL + "/1/parcels"}, PerMinute: 300},
-		Sandbox:    schedule.Traffic{Queue: &queue{client, empty.URL + "/1/parcels-sandbox"}, PerMinute: 60},
+		Production: schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/parcels"), PerMinute: 300},
+		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/parcels-sandbox"), PerMinute: 60},
 	}
-	h := &handler{pass: dispatcher.RunPass, rounds: rounds.RunPass, passes: 1, window: time.Minute, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
+	waker := webhook.Waker{Store: d.Store, Deliveries: queue.NewDeliveries(client, empty.URL+"/1/deliveries"), Now: d.Now}
+	h := &handler{wake: waker.Pass, pass: dispatcher.RunPass, rounds: rounds.RunPass, passes: 1, window: time.Minute, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	d.Transport.Reset()
 	log := functiontest.Logged(t.Context(), func(ctx context.Context) {
 		if _, err := h.run(ctx); err != nil {

@@ -13,9 +13,10 @@ import (
 
 type handler struct {
 	pass    func(context.Context) (schedule.Pass, error)
-	rounds  func(context.Context) (schedule.Pass, error) // the pass of parcels
-	passes  int                                          // in a minute
-	window  time.Duration                                // from one pass to the next
+	rounds  func(context.Context) (schedule.Pass, error)           // the pass of parcels
+	wake    func(context.Context) (sent, malformed int, err error) // webhooks that are due, once a minute
+	passes  int                                                    // in a minute
+	window  time.Duration                                          // from one pass to the next
 	metrics metrics.Recorder
 }
 
@@ -23,16 +24,23 @@ type handler struct {
 type report struct {
 	schedule.Pass // of checks
 
-	Rounds int `json:"rounds"` // messages for rounds of parcels
+	Rounds   int `json:"rounds"`   // messages for rounds of parcels
+	Webhooks int `json:"webhooks"` // messages for webhooks that were due
 }
 
-// run makes the passes of one minute: of checks, then of rounds. A failed pass does not keep the next from being made; the error, which
+// run sends messages for the webhooks that are due, and makes the passes of one minute: of
+// checks, then of rounds. A failed pass does not keep the next from being made; the error, which
 // joins all failures, fails the invocation.
 func (h *handler) run(ctx context.Context) (report, error) {
 	ctx, points := h.metrics.Start(ctx)
 	var sum report
 	var errs []error
 	start := time.Now()
+	var unreadable int
+	var err error
+	if sum.Webhooks, unreadable, err = h.wake(ctx); err != nil {
+		errs = append(errs, err)
+	}
 	for n := range h.passes {
 		if err := wait.For(ctx, time.Until(start.Add(time.Duration(n)*h.window))); err != nil {
 			errs = append(errs, err)
@@ -47,12 +55,14 @@ func (h *handler) run(ctx context.Context) (report, error) {
 			errs = append(errs, err)
 		}
 	}
+	sum.Malformed += unreadable
 	level := slog.LevelInfo
 	if sum.Malformed > 0 {
 		level = slog.LevelError
 		metrics.Add(ctx, metrics.Malformed, "", int64(sum.Malformed))
 	}
 	points.Log(ctx, slog.Default(), level, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
-		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("rounds", sum.Rounds), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed), slog.Int("told", sum.Told))
+		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("rounds", sum.Rounds), slog.Int("backlog", sum.Backlog),
+		slog.Int("malformed", sum.Malformed), slog.Int("told", sum.Told), slog.Int("webhooks", sum.Webhooks))
 	return sum, errors.Join(errs...)
 }

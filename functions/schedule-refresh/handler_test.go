@@ -26,7 +26,7 @@ func TestRounds(t *testing.T) {
 	checks, rounds := errors.New("checks"), errors.New("rounds")
 	var order []string
 	h := &handler{
-		passes: 1, window: time.Minute, metrics: metrics.Recorder{Now: time.Now},
+		wake: nobody, passes: 1, window: time.Minute, metrics: metrics.Recorder{Now: time.Now},
 		pass: func(context.Context) (schedule.Pass, error) {
 			order = append(order, "checks")
 			return schedule.Pass{Sent: 3, Malformed: 1}, checks
@@ -45,6 +45,34 @@ func TestRounds(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"checks", "rounds"}, order); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// nobody finds no webhook due.
+func nobody(context.Context) (sent, malformed int, err error) { return 0, 0, nil }
+
+// TestWebhooks: webhooks are looked for once a minute, and a failure stops no pass.
+func TestWebhooks(t *testing.T) {
+	down := errors.New("down")
+	for _, tc := range []struct {
+		name      string
+		malformed int
+		err       error
+	}{{"failing", 0, down}, {"with an unreadable entry", 1, nil}, {"well", 0, nil}} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				made, woken := 0, 0
+				h := &handler{
+					passes: 3, window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now},
+					wake: func(context.Context) (int, int, error) { woken++; return 7, tc.malformed, tc.err },
+					pass: func(context.Context) (schedule.Pass, error) { made++; return schedule.Pass{}, nil }, rounds: noRounds,
+				}
+				got, err := h.run(t.Context())
+				if !errors.Is(err, tc.err) || made != 3 || woken != 1 || got.Malformed != tc.malformed {
+					t.Errorf("run = %+v, %v after %d passes and %d looks for webhooks, want %v after 3 and 1", got, err, made, woken, tc.err)
+				}
+			})
+		})
 	}
 }
 
@@ -71,7 +99,7 @@ func TestRunFails(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.within)
 				defer cancel()
 				made := 0
-				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now}, rounds: noRounds, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{wake: nobody, rounds: noRounds, passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					made++
 					return one, tc.errs[made-1]
 				}}
@@ -110,7 +138,7 @@ func TestRun(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var begun []time.Duration
-				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Recorder{Now: time.Now}, rounds: noRounds, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{wake: nobody, rounds: noRounds, passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					begun = append(begun, time.Since(start))
 					time.Sleep(tc.takes[len(begun)-1]) // virtual time
 					return schedule.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
@@ -141,7 +169,7 @@ func TestMetrics(t *testing.T) {
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
 			room := int64(0)
-			h := &handler{passes: 2, window: 30 * time.Second, metrics: metrics.Recorder{Stage: "test", Now: time.Now}, rounds: noRounds, pass: func(ctx context.Context) (schedule.Pass, error) {
+			h := &handler{wake: nobody, rounds: noRounds, passes: 2, window: 30 * time.Second, metrics: metrics.Recorder{Stage: "test", Now: time.Now}, pass: func(ctx context.Context) (schedule.Pass, error) {
 				room += 100
 				metrics.Add(ctx, metrics.QueueRoom, "", room)
 				return schedule.Pass{Malformed: malformed}, nil

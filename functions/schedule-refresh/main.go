@@ -1,5 +1,6 @@
 // Schedule-refresh sends a message to the refresh queues for each connection whose
-// check is due, and one to the parcel queues for each round of parcels. It has no route: a rule starts it once a minute.
+// check is due, one to the parcel queues for each round of parcels, and one to the delivery
+// queue for each webhook that is due. It has no route: a rule starts it once a minute.
 package main
 
 import (
@@ -11,7 +12,9 @@ import (
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
 	"carrierlink/shared/health"
+	"carrierlink/shared/queue"
 	"carrierlink/shared/schedule"
+	"carrierlink/shared/webhook"
 )
 
 func main() { app.Main(wire) }
@@ -26,8 +29,9 @@ func wire(env *app.Env) any {
 
 // passers is what the passes are made with.
 type passers struct {
-	Checks *schedule.Dispatcher
-	Rounds *schedule.Rounds
+	Checks   *schedule.Dispatcher
+	Rounds   *schedule.Rounds
+	Webhooks *webhook.Waker
 }
 
 func build(env *app.Env) (*handler, passers) {
@@ -42,13 +46,14 @@ func build(env *app.Env) (*handler, passers) {
 		Store:  parts.Table(),
 		Timing: health.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
 		Now:    time.Now, Window: window,
-		Production: schedule.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
-		Sandbox:    schedule.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
+		Production: schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("QUEUE_URL")), PerMinute: env.Count("REFRESHES_PER_MINUTE")},
+		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("SANDBOX_QUEUE_URL")), PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
 	rounds := &schedule.Rounds{
 		Store: parts.Table(), Now: time.Now, Window: window,
-		Production: schedule.Traffic{Queue: &queue{client, env.Text("PARCEL_QUEUE_URL")}, PerMinute: env.Count("PARCEL_ROUNDS_PER_MINUTE")},
-		Sandbox:    schedule.Traffic{Queue: &queue{client, env.Text("SANDBOX_PARCEL_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_PARCEL_ROUNDS_PER_MINUTE")},
+		Production: schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("PARCEL_QUEUE_URL")), PerMinute: env.Count("PARCEL_ROUNDS_PER_MINUTE")},
+		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("SANDBOX_PARCEL_QUEUE_URL")), PerMinute: env.Count("SANDBOX_PARCEL_ROUNDS_PER_MINUTE")},
 	}
-	return &handler{pass: dispatcher.RunPass, rounds: rounds.RunPass, passes: passes, window: window, metrics: env.Metrics()}, passers{dispatcher, rounds}
+	waker := &webhook.Waker{Store: parts.Table(), Deliveries: queue.NewDeliveries(client, env.Text("DELIVERY_QUEUE_URL")), Now: time.Now}
+	return &handler{pass: dispatcher.RunPass, rounds: rounds.RunPass, wake: waker.Pass, passes: passes, window: window, metrics: env.Metrics()}, passers{dispatcher, rounds, waker}
 }

@@ -11,8 +11,8 @@ import (
 
 // TestWire also tests the limits of SCHEDULE_PASSES_PER_MINUTE.
 func TestWire(t *testing.T) {
-	full := apptest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Checks.Production.Queue.url", "SANDBOX_QUEUE_URL: Checks.Sandbox.Queue.url",
-		"PARCEL_QUEUE_URL: Rounds.Production.Queue.url", "SANDBOX_PARCEL_QUEUE_URL: Rounds.Sandbox.Queue.url",
+	full := apptest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Checks.Production.Queue.queue.url", "SANDBOX_QUEUE_URL: Checks.Sandbox.Queue.queue.url",
+		"PARCEL_QUEUE_URL: Rounds.Production.Queue.queue.url", "SANDBOX_PARCEL_QUEUE_URL: Rounds.Sandbox.Queue.queue.url", "DELIVERY_QUEUE_URL: Webhooks.Deliveries.queue.url",
 		"PARCEL_ROUNDS_PER_MINUTE: Rounds.Production.PerMinute", "SANDBOX_PARCEL_ROUNDS_PER_MINUTE: Rounds.Sandbox.PerMinute",
 		"REFRESHES_PER_MINUTE: Checks.Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Checks.Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "REFUSAL_GAP_SECONDS", "SCHEDULE_SPEED", "STAGE")
 	env := app.NewEnv(func(name string) string { return full[name] })

@@ -50,10 +50,13 @@ type Assumptions struct {
 	OwnMS           float64 `yaml:"own_ms"`
 	CallMS          float64 `yaml:"call_ms"`
 	CarrierMS       float64 `yaml:"carrier_ms"`
+	ReceiverMS      float64 `yaml:"receiver_ms"`
+	ReceiverRequest float64 `yaml:"receiver_request"`
 	CarrierRequest  float64 `yaml:"carrier_request"`
 	Headers         float64 `yaml:"headers"`
 	PlatformLog     float64 `yaml:"platform_log"`
 	AccessLog       float64 `yaml:"access_log"`
+	Delivered       float64 `yaml:"delivered"`
 	PollsAMinute    float64 `yaml:"polls_a_minute"`
 	RetentionDays   float64 `yaml:"retention_days"`
 	Mails           float64 `yaml:"mails"`
@@ -184,7 +187,10 @@ var secretCalls = []string{"GetSecretValue", "CreateSecret", "PutSecretValue", "
 // queueCalls are the calls of SQS that the functions make.
 var queueCalls = []string{"GetQueueAttributes", "SendMessageBatch"}
 
-const carrierCall = "carrier GET"
+const (
+	carrierCall  = "carrier GET"
+	receiverCall = "receiver POST"
+)
 
 // Compute returns the bill of a month.
 func Compute(use Use, counts Counts, prices Prices, stack Stack) (Bill, error) {
@@ -214,7 +220,7 @@ func Compute(use Use, counts Counts, prices Prices, stack Stack) (Bill, error) {
 	add("API Gateway", "requests", "api_request", use.Calls)
 	add("Lambda", "starts", "lambda_request", m.starts())
 	add("Lambda", "memory × time, "+stack.Architecture, "lambda_"+stack.Architecture, m.gbSeconds())
-	add("SQS", "polls of four queues, lengths, messages", "sqs_request", m.queueRequests())
+	add("SQS", "polls of five queues, lengths, messages", "sqs_request", m.queueRequests())
 	add("EventBridge", "events on the bus", "event", m.calls("PutEvents"))
 	add("CloudWatch", "logs, written", "logs_written", m.logBytes()/gb)
 	add("CloudWatch", "logs, kept", "logs_kept", m.logBytes()*a.RetentionDays/(hours/24)/gb)
@@ -242,6 +248,8 @@ type month struct {
 	use    Use
 	checks float64
 	work   []work
+
+	deliveries float64
 }
 
 // addWork lists the work of the month.
@@ -255,17 +263,23 @@ func (m *month) addWork() error {
 	if math.Abs(share-1) > 1e-9 {
 		return fmt.Errorf("counts.yaml: the shares add up to %v, not to 1", share)
 	}
+	events := m.use.Connections * m.counts.Assumed.Events
+	m.deliveries = events * m.counts.Assumed.Delivered
 	for name, times := range map[string]float64{
 		"pass": minutes * m.stack.PassesPerMinute, "reconcile": minutes / 15, "batch": m.checks / batch,
-		"publish": m.use.Connections * m.counts.Assumed.Events,
+		"publish": events, "queue": events, "deliver": m.deliveries,
 	} {
 		o, ok := m.counts.Schedule[name]
 		if !ok {
 			return fmt.Errorf("counts.yaml: schedule has no %s", name)
 		}
 		concurrent := 1.0
-		if name == "batch" {
+		switch name {
+		case "batch":
 			concurrent = batch
+		case "deliver": // the test of the function has no receiver
+			o.Calls = maps.Clone(o.Calls)
+			o.Calls[receiverCall] = 1
 		}
 		m.work = append(m.work, work{o, times, concurrent})
 	}
@@ -312,11 +326,11 @@ func (m *month) starts() float64 {
 func (m *month) gbSeconds() float64 {
 	a := m.counts.Assumed
 	return m.sum(func(w work) float64 {
-		calls, carrier := 0.0, float64(w.Calls[carrierCall])
+		calls, carrier, receiver := 0.0, float64(w.Calls[carrierCall]), float64(w.Calls[receiverCall])
 		for _, n := range w.Calls {
 			calls += float64(n)
 		}
-		ms := a.OwnMS + (calls-carrier)/w.concurrent*a.CallMS + carrier/w.concurrent*a.CarrierMS
+		ms := a.OwnMS + ((calls-carrier-receiver)*a.CallMS+carrier*a.CarrierMS+receiver*a.ReceiverMS)/w.concurrent
 		return ms / 1000 * float64(m.stack.Memory[w.Function]) / 1024
 	})
 }
@@ -326,18 +340,12 @@ func (m *month) metrics() float64 {
 	if m.use.Calls > 0 || m.use.Connections > 0 {
 		return float64(m.stack.Metrics)
 	}
-	idle := 0
-	for _, w := range m.counts.Schedule {
-		if w.Function != m.counts.Schedule["batch"].Function {
-			idle += w.Metrics
-		}
-	}
-	return float64(idle)
+	return float64(m.counts.Schedule["pass"].Metrics + m.counts.Schedule["reconcile"].Metrics)
 }
 
 func (m *month) queueRequests() float64 {
-	const queues, deletions = 4, 1 // a batch is received by a poll, and deleted at once
-	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + m.checks/batch*(deletions+1)
+	const queues, deletions = 5, 1 // a batch is received by a poll, and deleted at once
+	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + (m.checks/batch+m.deliveries)*(deletions+1)
 }
 
 func (m *month) logBytes() float64 {
@@ -356,7 +364,7 @@ func (m *month) traces() float64 {
 func (m *month) sentBytes() float64 {
 	a := m.counts.Assumed
 	return m.sum(func(w work) float64 {
-		sent := float64(w.Calls[carrierCall]) * a.CarrierRequest
+		sent := float64(w.Calls[carrierCall])*a.CarrierRequest + float64(w.Calls[receiverCall])*a.ReceiverRequest
 		if w.Share > 0 {
 			sent += float64(w.Answer) + a.Headers
 		}

@@ -3,7 +3,6 @@ package auspost
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/wait"
 )
 
 // answer is an HTTP answer of the carrier's.
@@ -95,7 +95,7 @@ func interpret(a answer, now time.Time, success func(r *connection.Reading, doc 
 	doc, problem := parseObject(a.body)
 	e := readErrors(doc)
 	r := connection.Reading{HTTPStatus: a.status, Code: e.known.code, Name: e.known.name}
-	pause := retryAfter(a.header.Get("Retry-After"), now)
+	pause := wait.RetryAfter(a.header.Get("Retry-After"), now, longestRetryAfter)
 	is2xx := a.status >= 200 && a.status < 300
 	refusing := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
 	switch {
@@ -251,17 +251,3 @@ func rankOf(item json.RawMessage) (rank int, coded bool) {
 
 // longestRetryAfter caps the pause that the carrier asks for.
 const longestRetryAfter = time.Hour
-
-// retryAfter parses the header Retry-After, seconds or a date; zero if it is
-// absent, past or neither.
-func retryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // then it is the maximum
-		return time.Duration(min(seconds, uint64(longestRetryAfter/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), longestRetryAfter)
-}

@@ -25,6 +25,8 @@ var routes = map[account.Scope][]string{
 		"GET /v1/partners/accounts/{account_id}/api_keys", "GET /v1/partners/countries", "GET /v1/connections/carriers", "GET /v1/carriers",
 		"GET /v1/carriers/status", "GET /v1/carriers/{carrier_id}", "GET /v1/carriers/{carrier_id}/account", "GET /v1/carriers/{carrier_id}/history", "GET /v1/tracking",
 		"GET /v1/events", "GET /v1/events/{event_id}", "GET /v1/audit_log", "GET /v1/shipments",
+		"GET /v1/environment/webhooks", "GET /v1/environment/webhooks/{webhook_id}", "GET /v1/environment/webhooks/{webhook_id}/deliveries",
+		"GET /v1/environment/webhooks/{webhook_id}/deliveries/{delivery_id}",
 	},
 	account.ScopeLink: {
 		"POST /v1/connections/carriers/{carrier_name}", "POST /v1/connections/carriers/{carrier_name}/validate", "PUT /v1/connections/carriers/{carrier_name}/{carrier_id}",
@@ -36,6 +38,9 @@ var routes = map[account.Scope][]string{
 		"POST /v1/partners/accounts", "PATCH /v1/partners/accounts/{account_id}", "DELETE /v1/partners/accounts/{account_id}", "PUT /v1/partners/accounts/{account_id}/enable",
 		"PUT /v1/partners/accounts/{account_id}/disable", "PUT /v1/partners/accounts/{account_id}/restore", "POST /v1/partners/accounts/{account_id}/api_keys",
 		"POST /v1/partners/accounts/{account_id}/api_keys/{api_key_id}/rotate", "DELETE /v1/partners/accounts/{account_id}/api_keys/{api_key_id}",
+		"POST /v1/environment/webhooks", "PUT /v1/environment/webhooks/{webhook_id}", "DELETE /v1/environment/webhooks/{webhook_id}",
+		"POST /v1/environment/webhooks/{webhook_id}/test", "POST /v1/environment/webhooks/{webhook_id}/rotate_secret", "POST /v1/environment/webhooks/{webhook_id}/replay",
+		"POST /v1/environment/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
 	},
 }
 
@@ -150,7 +155,7 @@ func TestUnknownRoutesAreRefused(t *testing.T) {
 			known++
 		}
 	}
-	if known != 36 {
+	if known != 47 {
 		t.Errorf("%d routes", known)
 	}
 }

@@ -41,6 +41,18 @@ var scopes = map[string]account.Scope{
 	"GET /v1/events":                         account.ScopeRead,
 	"GET /v1/events/{event_id}":              account.ScopeRead,
 	"GET /v1/audit_log":                      account.ScopeRead,
+
+	"POST /v1/environment/webhooks":                                              account.ScopeAdmin,
+	"GET /v1/environment/webhooks":                                               account.ScopeRead,
+	"GET /v1/environment/webhooks/{webhook_id}":                                  account.ScopeRead,
+	"PUT /v1/environment/webhooks/{webhook_id}":                                  account.ScopeAdmin,
+	"DELETE /v1/environment/webhooks/{webhook_id}":                               account.ScopeAdmin,
+	"POST /v1/environment/webhooks/{webhook_id}/test":                            account.ScopeAdmin,
+	"POST /v1/environment/webhooks/{webhook_id}/rotate_secret":                   account.ScopeAdmin,
+	"POST /v1/environment/webhooks/{webhook_id}/replay":                          account.ScopeAdmin,
+	"GET /v1/environment/webhooks/{webhook_id}/deliveries":                       account.ScopeRead,
+	"GET /v1/environment/webhooks/{webhook_id}/deliveries/{delivery_id}":         account.ScopeRead,
+	"POST /v1/environment/webhooks/{webhook_id}/deliveries/{delivery_id}/replay": account.ScopeAdmin,
 }
 
 // RequiredScope returns the scope that a key needs for a route; ok is false for an

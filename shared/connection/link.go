@@ -172,27 +172,11 @@ type Service struct {
 	Jitter func(connectionID string) float64
 }
 
-const (
-	// leaseWithoutDeadline is the lease of a context without a deadline: the longest
-	// time that a function with leases runs.
-	leaseWithoutDeadline = 30 * time.Second
-	// leaseMargin covers what happens after the process has ended: a call sent just
-	// before that arrives, clocks differ.
-	leaseMargin = 2 * time.Second
-	// undoTime is how long undoing a failed change may take.
-	undoTime = 2 * time.Second
-)
+// undoTime is how long undoing a failed change may take.
+const undoTime = 2 * time.Second
 
-// Lease returns when a lease taken now expires: a margin after Lambda ends the process,
-// which is invocation.Margin after the deadline of ctx.
-func (s *Service) Lease(ctx context.Context) time.Time {
-	now := s.Now()
-	if d, ok := ctx.Deadline(); ok {
-		// The deadline is of the wall clock; Now may be another clock.
-		return now.Add(time.Until(d) + invocation.Margin + leaseMargin)
-	}
-	return now.Add(leaseWithoutDeadline)
-}
+// Lease returns when a lease taken now expires: see invocation.Lease.
+func (s *Service) Lease(ctx context.Context) time.Time { return invocation.Lease(ctx, s.Now()) }
 
 func (s *Service) observe(connectionID string, r Reading, trigger Trigger, b health.Breaker) Observation {
 	return Observation{Reading: r, Trigger: trigger, Now: s.Now(), Breaker: b, Timing: s.Timing, Jitter: s.jitter(connectionID)}

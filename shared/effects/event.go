@@ -68,7 +68,12 @@ func ParseTrackSubject(subject string) (carrierCode, number string, ok bool) {
 	return carrierCode, number, ok && found
 }
 
-// The operator's changes of a partner. They are in the audit log only: see AuditTypes.
+// WebhookDisabled is the event of a webhook that the service has disabled because its
+// receiver does not take what it is sent.
+const WebhookDisabled EventType = "webhook_disabled"
+
+// What is in the audit log only: the operator's changes of a partner, and what callers do
+// with webhooks. A test is sent to the webhook that it names, too.
 const (
 	PartnerCreated    EventType = "partner_created"
 	PartnerEnabled    EventType = "partner_enabled"
@@ -76,6 +81,12 @@ const (
 	PartnerKeyCreated EventType = "partner_key_created"
 	PartnerKeyRotated EventType = "partner_key_rotated"
 	PartnerKeyDeleted EventType = "partner_key_deleted"
+
+	WebhookCreated       EventType = "webhook_created"
+	WebhookUpdated       EventType = "webhook_updated"
+	WebhookDeleted       EventType = "webhook_deleted"
+	WebhookSecretRotated EventType = "webhook_secret_rotated"
+	WebhookTest          EventType = "webhook_test"
 )
 
 // SecretRead is a reading of a merchant's carrier credentials. It is in the audit log only.
@@ -89,16 +100,18 @@ func EventTypes() []EventType {
 		APIKeyCreated, APIKeyRotated, APIKeyDeleted, APIKeyExpiring,
 		CarrierConnected, CarrierUpdated, CarrierRolledBack, CarrierDegraded, CarrierActionRequired, CarrierRestricted, CarrierRecovered,
 		CarrierDisconnected, CarrierAccountChanged, CarrierContractExpiring, CarrierCreditBlocked,
-		CarrierOutageBegan, CarrierOutageEnded, Track,
+		CarrierOutageBegan, CarrierOutageEnded, Track, WebhookDisabled,
 	}
 }
 
-// AuditTypes returns the types of all entries of the audit log: EventTypes and those that
-// are only there.
+// AuditTypes returns the types of all entries of the audit log: EventTypes, and those that
+// are in the log only.
 func AuditTypes() []EventType { return append(EventTypes(), auditOnly...) }
 
-// auditOnly are the types that only the audit log has.
-var auditOnly = []EventType{SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted} // never changes
+var auditOnly = []EventType{ // never changes
+	SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted,
+	WebhookCreated, WebhookUpdated, WebhookDeleted, WebhookSecretRotated, WebhookTest,
+}
 
 // AuditOnly reports whether a type is only in the audit log. It is false for the types of
 // later versions.
@@ -139,7 +152,7 @@ type Report struct {
 	Type      EventType
 	PartnerID int64
 	AccountID int64  // zero: the partner itself has changed, or a carrier
-	Subject   string // what changed: a carrier_id, or for example "api_key 17"
+	Subject   string // what changed: a carrier_id, or for example "api_key 17" or "webhook se-17"
 	Data      any
 }
 
@@ -223,6 +236,37 @@ func newEventID(random io.Reader, at time.Time, place int) (string, error) {
 // those of any earlier millisecond.
 func EventIDsFrom(at time.Time) string {
 	return idPrefix + padded(strconv.FormatInt(min(max(at.UnixMilli(), 0), maxIDMilli), 36), idTime)
+}
+
+// lastID sorts after every event_id.
+const lastID = idPrefix + "~"
+
+// EventIDRange returns the ids, both included, between which those of the events of a time
+// are, both ends inclusive and each open if it is zero. Before is the event_id after which a
+// list that begins with the newest event goes on, empty at its beginning; the range includes
+// it. some is false if the range has no id.
+func EventIDRange(from, until time.Time, before string) (first, last string, some bool) {
+	// Events have times in milliseconds.
+	first, last = EventIDsFrom(from.Add(time.Millisecond-time.Nanosecond)), lastID
+	if !until.IsZero() {
+		last = EventIDsFrom(until.Add(time.Millisecond))
+	}
+	if before != "" {
+		last = min(last, before)
+	}
+	return first, last, first <= last
+}
+
+// TimeOfID returns the time that an event_id begins with; zero for another text.
+func TimeOfID(id string) time.Time {
+	if !IsEventID(id) {
+		return time.Time{}
+	}
+	milli, err := strconv.ParseInt(id[len(idPrefix):len(idPrefix)+idTime], 36, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(milli).UTC()
 }
 
 // IsEventID reports whether a text has the form of an event_id.

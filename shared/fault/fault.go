@@ -28,6 +28,7 @@ const (
 	NotFound                        // absent, or owned by somebody else
 	Conflict                        // a unique email or external id is taken
 	CarrierConflict                 // the charge account is linked already
+	WebhookConflict                 // another webhook sends the event to the same URL
 	State                           // the current state forbids it, or a concurrent request is running
 	Precondition                    // If-Match failed
 	TooLarge                        // the body is over the limit
@@ -46,7 +47,7 @@ const (
 
 var kindNames = [...]string{
 	"internal", "body required", "required", "length", "invalid", "identifier", "not supported", "unauthorized",
-	"forbidden", "inactive", "not found", "conflict", "carrier conflict", "state", "precondition",
+	"forbidden", "inactive", "not found", "conflict", "carrier conflict", "webhook conflict", "state", "precondition",
 	"too large", "media type", "idempotency mismatch", "rate limited", "overloaded", "number mismatch", "carrier refused",
 	"carrier contract", "carrier limited", "carrier down", "carrier timeout",
 }

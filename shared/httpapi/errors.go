@@ -31,6 +31,7 @@ var rows = map[fault.Kind]row{
 	fault.NotFound:            {http.StatusNotFound, "security", "not_found", false, false},
 	fault.Conflict:            {http.StatusConflict, "business_rules", "identifier_conflict", false, false},
 	fault.CarrierConflict:     {http.StatusConflict, "business_rules", "carrier_conflict", false, false},
+	fault.WebhookConflict:     {http.StatusConflict, "business_rules", "webhook_event_type_conflict", false, false},
 	fault.State:               {http.StatusConflict, "business_rules", "invalid_status", false, false},
 	fault.Precondition:        {http.StatusPreconditionFailed, "validation", "invalid_field_value", false, false},
 	fault.TooLarge:            {http.StatusRequestEntityTooLarge, "validation", "invalid_field_value", false, false},

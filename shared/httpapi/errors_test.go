@@ -51,6 +51,7 @@ func TestErrorTable(t *testing.T) {
 		fault.NotFound:            {404, "security", "not_found", "shipengine", false},
 		fault.Conflict:            {409, "business_rules", "identifier_conflict", "shipengine", false},
 		fault.CarrierConflict:     {409, "business_rules", "carrier_conflict", "shipengine", false},
+		fault.WebhookConflict:     {409, "business_rules", "webhook_event_type_conflict", "shipengine", false},
 		fault.State:               {409, "business_rules", "invalid_status", "shipengine", false},
 		fault.Precondition:        {412, "validation", "invalid_field_value", "shipengine", false},
 		fault.TooLarge:            {413, "validation", "invalid_field_value", "shipengine", false},

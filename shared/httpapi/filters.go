@@ -59,7 +59,12 @@ func (f *Filters) Created() (from, until time.Time) {
 	instant("created_at_start", &from)
 	instant("created_at_end", &until)
 	if !from.IsZero() && !until.IsZero() && until.Before(from) {
-		f.Problems = append(f.Problems, fault.Field(fault.Invalid, "created_at_end", "created_at_end must not be before created_at_start."))
+		f.Problems = append(f.Problems, ReversedRange())
 	}
 	return from, until
+}
+
+// ReversedRange is fault.Invalid: created_at_end is before created_at_start.
+func ReversedRange() *fault.Error {
+	return fault.Field(fault.Invalid, "created_at_end", "created_at_end must not be before created_at_start.")
 }

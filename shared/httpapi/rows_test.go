@@ -14,7 +14,7 @@ func TestEveryKindHasARow(t *testing.T) {
 	codes := []string{
 		// The part of ShipEngine's enumeration that this service uses, and not_found.
 		"unspecified", "request_body_required", "field_value_required", "invalid_string_length", "invalid_field_value", "invalid_identifier",
-		"carrier_not_supported", "unauthorized", "forbidden", "subscription_inactive", "not_found", "identifier_conflict", "carrier_conflict",
+		"carrier_not_supported", "unauthorized", "forbidden", "subscription_inactive", "not_found", "identifier_conflict", "carrier_conflict", "webhook_event_type_conflict",
 		"invalid_status", "field_conflict", "rate_limit_exceeded", "identifiers_must_match", "verification_failure",
 	}
 	for _, k := range fault.Kinds() {

@@ -29,6 +29,25 @@ func Cleanup(ctx context.Context, most time.Duration) (context.Context, context.
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
 
+const (
+	// leaseWithoutDeadline is the lease of a context without a deadline: the longest time
+	// that a function with leases runs.
+	leaseWithoutDeadline = 30 * time.Second
+	// leaseMargin covers what happens after the process has ended: a call sent just before
+	// that arrives, clocks differ.
+	leaseMargin = 2 * time.Second
+)
+
+// Lease returns when a lease that is taken now expires: a margin after Lambda ends the
+// process, which is Margin after the deadline of ctx.
+func Lease(ctx context.Context, now time.Time) time.Time {
+	if d, ok := ctx.Deadline(); ok {
+		// The deadline is of the wall clock; now may be of another clock.
+		return now.Add(time.Until(d) + Margin + leaseMargin)
+	}
+	return now.Add(leaseWithoutDeadline)
+}
+
 // EndsWithin reports whether a context has ended, or ends within d: then nothing more should
 // be begun that takes so long.
 func EndsWithin(ctx context.Context, d time.Duration) bool {

@@ -6,23 +6,24 @@ type Metric uint8
 // The metrics. Of a count CloudWatch has the sum; of the others each value is a sample, so
 // that percentiles and the number of samples are known too.
 const (
-	Requests       Metric = iota // count of answers
-	Latency                      // ms until an answer; its samples are the requests
-	Failures                     // count of answers that are errors of ours or of the carrier
-	Refusals                     // count of refusals by one of our limits
-	CarrierLatency               // ms of a call of the carrier; its samples are the calls
-	Checks                       // count of recorded checks
-	RefusedChecks                // count of checks that count against the connection: refused, or without credentials
-	FailedChecks                 // count of checks that say nothing about the connection: no usable answer, throttled, our request was wrong
-	OldestDue                    // s for which the most overdue check has been due
-	BreakerOpen                  // 1 while the breaker of the lane's carrier is open, else 0
-	QueueRoom                    // number of production checks that a pass may start
-	Throttles                    // count of calls that AWS throttled until the SDK gave up
-	InternalErrors               // count of scheduled checks, and announcements of outages, that failed through our fault
-	Malformed                    // count of index entries, messages, events and their accounts that cannot be read
-	OldestRepair                 // s for which the oldest unfinished work has been due for repair
-	RepairsBusy                  // count of unfinished work that another process held
-	RepairsLeft                  // count of unfinished work that a run had no time for
+	Requests         Metric = iota // count of answers
+	Latency                        // ms until an answer; its samples are the requests
+	Failures                       // count of answers that are errors of ours or of the carrier
+	Refusals                       // count of refusals by one of our limits
+	CarrierLatency                 // ms of a call of the carrier; its samples are the calls
+	Checks                         // count of recorded checks
+	RefusedChecks                  // count of checks that count against the connection: refused, or without credentials
+	FailedChecks                   // count of checks that say nothing about the connection: no usable answer, throttled, our request was wrong
+	OldestDue                      // s for which the most overdue check has been due
+	BreakerOpen                    // 1 while the breaker of the lane's carrier is open, else 0
+	QueueRoom                      // number of production checks that a pass may start
+	Throttles                      // count of calls that AWS throttled until the SDK gave up
+	InternalErrors                 // count of scheduled checks, announcements of outages and runs of webhooks that failed through our fault
+	Malformed                      // count of index entries, messages, events, their accounts and webhooks that cannot be read
+	OldestRepair                   // s for which the oldest unfinished work has been due for repair
+	RepairsBusy                    // count of unfinished work that another process held
+	RepairsLeft                    // count of unfinished work that a run had no time for
+	WebhooksDisabled               // count of webhooks disabled because nothing was delivered for five days
 	end
 )
 
@@ -41,23 +42,24 @@ const (
 )
 
 var definitions = [end]definition{
-	Requests:       {"Requests", count, byOutcome, false, true},
-	Latency:        {"Latency", millis, byRoute, false, false},
-	Failures:       {"Failures", count, byRoute, false, true},
-	Refusals:       {"Refusals", count, byLimit, false, true},
-	CarrierLatency: {"CarrierLatency", millis, byAnswer, false, false},
-	Checks:         {"Checks", count, byTrigger, false, true},
-	RefusedChecks:  {"RefusedChecks", count, byTrigger, false, true},
-	FailedChecks:   {"FailedChecks", count, byTrigger, false, true},
-	OldestDue:      {"OldestDue", seconds, byLane, false, false},
-	BreakerOpen:    {"BreakerOpen", count, byLane, false, false},
-	QueueRoom:      {"QueueRoom", count, byNone, false, false},
-	Throttles:      {"Throttles", count, byService, true, true},
-	InternalErrors: {"InternalErrors", count, byNone, false, true},
-	Malformed:      {"Malformed", count, byNone, false, true},
-	OldestRepair:   {"OldestRepair", seconds, byNone, false, false},
-	RepairsBusy:    {"RepairsBusy", count, byNone, false, true},
-	RepairsLeft:    {"RepairsLeft", count, byNone, false, true},
+	Requests:         {"Requests", count, byOutcome, false, true},
+	Latency:          {"Latency", millis, byRoute, false, false},
+	Failures:         {"Failures", count, byRoute, false, true},
+	Refusals:         {"Refusals", count, byLimit, false, true},
+	CarrierLatency:   {"CarrierLatency", millis, byAnswer, false, false},
+	Checks:           {"Checks", count, byTrigger, false, true},
+	RefusedChecks:    {"RefusedChecks", count, byTrigger, false, true},
+	FailedChecks:     {"FailedChecks", count, byTrigger, false, true},
+	OldestDue:        {"OldestDue", seconds, byLane, false, false},
+	BreakerOpen:      {"BreakerOpen", count, byLane, false, false},
+	QueueRoom:        {"QueueRoom", count, byNone, false, false},
+	Throttles:        {"Throttles", count, byService, true, true},
+	InternalErrors:   {"InternalErrors", count, byNone, false, true},
+	Malformed:        {"Malformed", count, byNone, false, true},
+	OldestRepair:     {"OldestRepair", seconds, byNone, false, false},
+	RepairsBusy:      {"RepairsBusy", count, byNone, false, true},
+	RepairsLeft:      {"RepairsLeft", count, byNone, false, true},
+	WebhooksDisabled: {"WebhooksDisabled", count, byNone, false, true},
 }
 
 // dimension is what a metric is counted by, apart from Stage.

@@ -28,6 +28,10 @@ const (
 	// Answers and cursors live for 24 hours, and a process may use the old key for
 	// CopyLife. The rest is for processes that cannot read the secret for a while.
 	KeptAfter = 48 * time.Hour
+	// settled is how long after a key is first used every process seals with it: CopyLife,
+	// and the time for which a process may fail to read the secret. It leaves as much time
+	// to seal again what the key before has sealed.
+	settled = KeptAfter / 2
 	// MaxKeys is how many keys the secret holds at most.
 	MaxKeys = 10
 

@@ -339,6 +339,37 @@ func TestRequestThatEnds(t *testing.T) {
 	}
 }
 
+// TestSettledSince: what was sealed before may have an older key, whatever the age of the
+// copy of the process that has sealed it, and can be opened for another day.
+func TestSettledSince(t *testing.T) {
+	s := newService(t)
+	since := func(want time.Time) {
+		t.Helper()
+		if got, err := s.process("asked").SettledSince(t.Context()); err != nil || !got.Equal(want) {
+			t.Errorf("%v: SettledSince = %v, %v, want %v", s.clock, got, err, want)
+		}
+	}
+	s.down = errors.New("down")
+	if _, err := s.process("asked").SettledSince(t.Context()); !errors.Is(err, s.down) {
+		t.Errorf("SettledSince = %v, want %v", err, s.down)
+	}
+	s.down = nil
+	since(time.Time{})
+	first := s.rotate()
+	since(time.Time{})
+	s.clock = first.UsedFrom.Add(24*time.Hour - time.Second)
+	since(time.Time{})
+	s.clock = s.clock.Add(time.Second)
+	since(first.UsedFrom.Add(24 * time.Hour))
+	if first.PreviousUntil.Sub(s.clock) < 24*time.Hour {
+		t.Errorf("the key before opens until %v, want a day after %v", first.PreviousUntil, s.clock)
+	}
+	second := s.rotate()
+	since(first.UsedFrom.Add(24 * time.Hour))
+	s.clock = second.UsedFrom.Add(72 * time.Hour)
+	since(second.UsedFrom.Add(24 * time.Hour))
+}
+
 func TestRotateRefuses(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -153,6 +153,23 @@ func (s *Sealer) Open(ctx context.Context, owner string, sealed []byte) (plain [
 	return plain, err
 }
 
+// SettledSince returns since when no process seals with an older key than the current one:
+// settled after that was first used, because a copy of the secret may be old. It is zero
+// while there was one key only. What is to be opened for longer than KeptAfter, and was
+// sealed before, has to be sealed again.
+func (s *Sealer) SettledSince(ctx context.Context) (time.Time, error) {
+	keys, err := s.load(ctx, CopyLife)
+	if keys == nil {
+		return time.Time{}, err
+	}
+	for i := len(keys) - 1; i > 0; i-- {
+		if at := time.Unix(keys[i].from, 0).Add(settled); !at.After(s.now()) {
+			return at, nil
+		}
+	}
+	return time.Time{}, nil
+}
+
 // MAC signs parts with HMAC-SHA256: 32 bytes, of which the first four are the key's id
 // if it has one. Each part is preceded by its length, so different lists of parts are
 // never signed as the same bytes.

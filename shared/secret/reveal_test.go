@@ -27,6 +27,11 @@ var reveals = map[string]string{
 	"shared/seal/keys.go":            "the service secret, to read its keys and to add one",
 	"shared/seal/seal.go":            "the keys of the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
+	"shared/views/webhook.go":        "a webhook's secret, in the answer that makes it, and its headers, in its owner's answers",
+	"shared/webhook/rules.go":        "a webhook's headers, to check them",
+	"shared/webhook/service.go":      "a webhook's headers and signing secret, to seal them",
+	"shared/webhook/request.go":      "a webhook's headers, sent with each request, and its secrets, to remove them from answers",
+	"shared/webhook/sign.go":         "a webhook's signing secret, to sign with",
 }
 
 // TestFilesThatCallReveal: these files and no others take the plain text out of a

@@ -22,6 +22,7 @@ import (
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
+	"carrierlink/shared/webhook"
 )
 
 // TestRemoteCalls checks the exact calls of every method, because they make up a
@@ -120,6 +121,56 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ListEvents, an empty range", err, good)
 		_, err = s.Event(ctx, partner, accountID, "se-1")
 		expect("Event, absent", err, fault.NotFound, "Query")
+		_, _, err = s.OldestEvents(ctx, effects.Listing{PartnerID: partner, Limit: 25})
+		expect("OldestEvents", err, good, "Query")
+		_, _, err = s.OldestEvents(ctx, effects.Listing{PartnerID: partner, From: now, Until: now.Add(-time.Hour), Limit: 25})
+		expect("OldestEvents, an empty range", err, good)
+
+		_, err = s.Webhooks(ctx, []webhook.Owner{{PartnerID: partner}, {PartnerID: partner, AccountID: accountID}}, now)
+		expect("Webhooks", err, good, "BatchGetItem")
+		_, err = s.Webhooks(ctx, nil, now)
+		expect("Webhooks of nobody", err, good)
+		webhooks, err := s.WebhooksOf(ctx, webhook.Owner{PartnerID: partner, AccountID: accountID}, now)
+		expect("WebhooksOf", err, good, "BatchGetItem")
+		webhooks.SealedAt = time.Unix(1, 0)
+		expect("SaveWebhooks", s.SaveWebhooks(ctx, &webhooks, effects.Effects{}, now), good, "TransactWriteItems")
+		expect("SaveWebhooks again", s.SaveWebhooks(ctx, &webhooks, effects.Effects{}, now), good, "TransactWriteItems")
+		expect("RecordEffects", s.RecordEffects(ctx, effects.Effects{Events: []effects.Event{{ID: "evt-0", At: now}}}, now), good, "TransactWriteItems")
+		expect("RecordEffects, none", s.RecordEffects(ctx, effects.Effects{}, now), good)
+		_, _, err = s.SealedBefore(ctx, time.Unix(1, 0), 5, now)
+		expect("SealedBefore, none", err, good, "Query")
+		_, _, err = s.SealedBefore(ctx, time.Unix(2, 0), 5, now)
+		expect("SealedBefore", err, good, "Query", "BatchGetItem")
+		ref := webhook.Ref{Owner: webhook.Owner{PartnerID: partner}, ID: "se-1"}
+		pending := make([]webhook.Pending, 26)
+		for i := range pending {
+			pending[i] = webhook.Pending{Ref: ref, EventID: fmt.Sprintf("se-%02d", i), RequestedAt: now}
+		}
+		expect("AddPending", s.AddPending(ctx, pending[:25]), good, "BatchWriteItem")
+		expect("AddPending, more than 25", s.AddPending(ctx, pending), good, "BatchWriteItem", "BatchWriteItem")
+		expect("MarkDue", s.MarkDue(ctx, []webhook.Ref{ref}, now), good, "UpdateItem")
+		run, err := s.ClaimRun(ctx, ref, now.Add(time.Minute), now)
+		expect("ClaimRun", err, good, "UpdateItem")
+		_, err = s.ClaimRun(ctx, ref, now.Add(time.Minute), now)
+		expect("ClaimRun, leased", err, fault.State, "UpdateItem")
+		expect("MarkDue, leased", s.MarkDue(ctx, []webhook.Ref{ref}, now), good, "UpdateItem", "UpdateItem")
+		_, _, err = s.ListPending(ctx, ref, 100, now)
+		expect("ListPending", err, good, "Query")
+		_, _, err = s.LoadPending(ctx, pending[0], now)
+		expect("LoadPending", err, good, "BatchGetItem")
+		delivery := webhook.Delivery{Ref: ref, EventID: pending[0].EventID, Status: webhook.Delivered, RequestedAt: now}
+		expect("SaveDelivery", s.SaveDelivery(ctx, delivery, pending[0]), good, "BatchWriteItem")
+		expect("DropPending", s.DropPending(ctx, pending[1]), good, "BatchWriteItem")
+		_, err = s.EndRun(ctx, &run, webhook.End{}, now)
+		expect("EndRun", err, good, "UpdateItem")
+		_, err = s.Delivery(ctx, ref, pending[0].EventID)
+		expect("Delivery", err, good, "BatchGetItem")
+		_, _, err = s.ListDeliveries(ctx, ref, webhook.DeliveryListing{Limit: 25})
+		expect("ListDeliveries", err, good, "Query")
+		_, _, err = s.ListDeliveries(ctx, ref, webhook.DeliveryListing{From: now, Until: now.Add(-time.Hour), Limit: 25})
+		expect("ListDeliveries, an empty range", err, good)
+		_, _, err = s.DueWebhooks(ctx, now, 5)
+		expect("DueWebhooks", err, good, "Query", "Query", "Query", "Query")
 		_, err = s.ListKeys(ctx, accountID)
 		expect("ListKeys", err, good, "Query")
 		_, _, err = s.ListConnections(ctx, accountID, false)
@@ -385,6 +436,13 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _, _ = s.ListEvents(t.Context(), effects.Listing{PartnerID: 1, AccountID: 1, Limit: 1})
 	_, _, _ = s.ListEvents(t.Context(), effects.Listing{PartnerID: 1, Limit: 1})
 	_, _ = s.Event(t.Context(), 1, 1, "se-1")
+	_, _ = s.WebhooksOf(t.Context(), webhook.Owner{PartnerID: 1, AccountID: 1}, time.Time{})
+	_, _ = s.Webhooks(t.Context(), []webhook.Owner{{PartnerID: 1}}, time.Time{})
+	_, _, _ = s.OldestEvents(t.Context(), effects.Listing{PartnerID: 1, AccountID: 1, Limit: 1})
+	_, _, _ = s.ListPending(t.Context(), webhook.Ref{ID: "se-1"}, 1, time.Time{})
+	_, _, _ = s.LoadPending(t.Context(), webhook.Pending{EventID: "se-1"}, time.Time{})
+	_, _, _ = s.ListDeliveries(t.Context(), webhook.Ref{ID: "se-1"}, webhook.DeliveryListing{Limit: 1})
+	_, _ = s.Delivery(t.Context(), webhook.Ref{ID: "se-1"}, "se-1")
 	_, _ = s.ExternalIDs(t.Context(), []int64{1}, time.Time{})
 	_, _ = s.Tallies(t.Context(), carrier.StarTrack, time.Time{})
 	_, _ = s.Breakers(t.Context())
@@ -394,8 +452,9 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.RegisterParcels(t.Context(), []parcel.Parcel{{AccountID: 1}}, parcel.Round{AccountID: 1}, false, 1, time.Time{})
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
-		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
-		"Query", "Query", "BatchGetItem",
+		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem", "Query",
+		"Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
+		"Query", "Query", "Query", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

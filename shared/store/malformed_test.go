@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"carrierlink/shared/store/events"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/webhook"
 )
 
 // TestMalformedRows: a row that cannot be read, or that its entry in by_due contradicts,
@@ -175,6 +177,11 @@ func TestMalformedEvent(t *testing.T) {
 			t.Errorf("in pages of %d: %q, want %q", limit, got, want)
 		}
 	}
+	slices.Reverse(want)
+	oldest, last, err := s.OldestEvents(t.Context(), effects.Listing{PartnerID: 7, AccountID: 71, Limit: 3})
+	if err != nil || len(oldest) != 1 || oldest[0].ID != want[0] || !last.Equal(at) {
+		t.Errorf("OldestEvents = %d events, %v, %v, want the second, %v", len(oldest), last, err, at)
+	}
 	if _, err := s.Event(t.Context(), 7, 71, fx.Events[0].ID); err == nil || fault.Is(err, fault.NotFound) {
 		t.Errorf("Event of one that cannot be read = %v, want an internal error", err)
 	}
@@ -314,6 +321,124 @@ func TestFromStream(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("of the stream (-want +got):\n%s", diff)
+	}
+}
+
+// TestMalformedWebhooks: a list that cannot be read is an error for its owner only, and
+// keeps no other from being sealed again.
+func TestMalformedWebhooks(t *testing.T) {
+	t.Parallel()
+	s := storetest.NewMemory()
+	at := time.Date(2031, 1, 2, 12, 0, 0, 0, time.UTC)
+	want := map[webhook.Owner]webhook.List{}
+	var owners []webhook.Owner
+	for i := range int64(230) { // three pages of the index
+		l := webhook.List{Owner: webhook.Owner{PartnerID: i + 1}, SealedAt: at.Add(time.Duration(i) * time.Second), Webhooks: []webhook.Webhook{{ID: "se-1", Events: []effects.EventType{"*"}}}}
+		if err := s.SaveWebhooks(t.Context(), &l, effects.Effects{}, at); err != nil {
+			t.Fatal(err)
+		}
+		owners = append(owners, l.Owner)
+		if i%5 != 0 {
+			want[l.Owner] = l
+			continue
+		}
+		_, err := s.Table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(dynamotest.Name), Key: kit.WebhooksKey(l.PartnerID, 0).Item(), UpdateExpression: aws.String("SET #w = :v"),
+			ExpressionAttributeNames: map[string]string{"#w": "webhooks"}, ExpressionAttributeValues: kit.Item{":v": kit.TextValue("canary")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.WebhooksOf(t.Context(), l.Owner, at); !fault.Is(err, fault.Internal) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("WebhooksOf an unreadable list = %v, want an internal error that does not quote it", err)
+		}
+	}
+	recorded := metricstest.Of(t, func(ctx context.Context) {
+		got, err := s.Webhooks(ctx, owners, at)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("Webhooks: %v (-want +got):\n%s", err, diff)
+		}
+	})
+	if diff := cmp.Diff(map[string][]float64{"Malformed": {46}}, recorded); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+	for _, limit := range []int{1, 90, 1000} {
+		found, malformed, err := s.SealedBefore(t.Context(), at.Add(time.Hour), limit, at)
+		if len(found) != min(limit, len(want)) || err != nil || limit == 1000 && malformed != 46 {
+			t.Errorf("SealedBefore, at most %d: %d lists, %d malformed, %v", limit, len(found), malformed, err)
+		}
+		for i := 1; i < len(found); i++ {
+			if !found[i].SealedAt.After(found[i-1].SealedAt) {
+				t.Errorf("list %d is not the next oldest", i)
+			}
+		}
+	}
+}
+
+// TestMalformedDeliveries: what cannot be read of a webhook stops nothing else of it.
+func TestMalformedDeliveries(t *testing.T) {
+	t.Parallel()
+	s := storetest.NewMemory()
+	at := time.Date(2031, 1, 2, 12, 0, 0, 0, time.UTC)
+	ref := webhook.Ref{Owner: webhook.Owner{PartnerID: 7}, ID: "se-1"}
+	var pending []webhook.Pending
+	for _, id := range []string{"se-1", "se-2", "se-3"} {
+		pending = append(pending, webhook.Pending{Ref: ref, EventID: id, RequestedAt: at})
+	}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ok(s.AddPending(t.Context(), pending))
+	for _, p := range pending {
+		ok(s.SaveDelivery(t.Context(), webhook.Delivery{Ref: ref, EventID: p.EventID, Status: webhook.Delivered, RequestedAt: at}))
+	}
+	ok(s.MarkDue(t.Context(), []webhook.Ref{ref}, at))
+	fx, err := effects.Effects{}.With(rand.Reader, at, effects.Report{PartnerID: 7, Data: 1})
+	ok(err)
+	ok(s.RecordEffects(t.Context(), fx, at))
+	broken := pending[0]
+	broken.EventID = fx.Events[0].ID
+	for key, attr := range map[kit.Key]string{
+		kit.PendingKey(pending[1]): "requested_at", kit.DeliveryKey(ref, "se-2"): "requested_at", kit.RunsKey(ref): "failures",
+		{PK: kit.EventsPK(7, 0), SK: broken.EventID}: "at",
+	} {
+		_, err := s.Table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(dynamotest.Name), Key: key.Item(), UpdateExpression: aws.String("SET #w = :v"),
+			ExpressionAttributeNames: map[string]string{"#w": attr}, ExpressionAttributeValues: kit.Item{":v": kit.TextValue("canary")},
+		})
+		ok(err)
+	}
+	recorded := metricstest.Of(t, func(ctx context.Context) {
+		found, _, err := s.ListPending(ctx, ref, 10, at)
+		if diff := cmp.Diff([]webhook.Pending{pending[0], pending[2]}, found); diff != "" || err != nil {
+			t.Errorf("ListPending: %v (-want +got):\n%s", err, diff)
+		}
+		list, _, err := s.ListDeliveries(ctx, ref, webhook.DeliveryListing{Limit: 10})
+		if len(list) != 2 || err != nil {
+			t.Errorf("ListDeliveries = %d deliveries, %v, want 2", len(list), err)
+		}
+		if _, d, err := s.LoadPending(ctx, pending[1], at); d != nil || err != nil {
+			t.Errorf("LoadPending with an unreadable delivery = %v, %v, want none", d, err)
+		}
+		if e, _, err := s.LoadPending(ctx, broken, at); e != nil || err != nil {
+			t.Errorf("LoadPending with an unreadable event = %v, %v, want none", e, err)
+		}
+		run, err := s.ClaimRun(ctx, ref, at.Add(time.Minute), at)
+		if err != nil || run.Wakes != 1 || run.Health.Failures != 0 {
+			t.Errorf("ClaimRun = %+v, %v", run, err)
+		}
+		if woken, err := s.EndRun(ctx, &run, webhook.End{UnlessWoken: true}, at); woken || err != nil {
+			t.Errorf("EndRun = %t, %v", woken, err)
+		}
+	})
+	if diff := cmp.Diff(map[string][]float64{"Malformed": {5}}, recorded); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+	if _, err := s.Delivery(t.Context(), ref, "se-2"); !fault.Is(err, fault.Internal) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("Delivery of an unreadable one = %v, want an internal error that does not quote it", err)
 	}
 }
 

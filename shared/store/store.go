@@ -1,5 +1,5 @@
 // Package store is the DynamoDB table. Each aggregate has a package of its own on the
-// kit: accounts, keys, connections, breakers, trackcache, claims, events, parcels. Store combines them,
+// kit: accounts, keys, connections, breakers, trackcache, claims, events, parcels, webhooks. Store combines them,
 // and reads items of several aggregates in one call.
 //
 // The comment of each method says which faults it returns.
@@ -10,11 +10,13 @@ import (
 	"carrierlink/shared/store/breakers"
 	"carrierlink/shared/store/claims"
 	"carrierlink/shared/store/connections"
+	"carrierlink/shared/store/deliveries"
 	"carrierlink/shared/store/events"
 	"carrierlink/shared/store/keys"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/parcels"
 	"carrierlink/shared/store/trackcache"
+	"carrierlink/shared/store/webhooks"
 )
 
 type (
@@ -26,6 +28,8 @@ type (
 	claimStore      = claims.Store
 	eventStore      = events.Store
 	parcelStore     = parcels.Store
+	deliveryStore   = deliveries.Store
+	webhookStore    = webhooks.Store
 )
 
 // Store reads and writes all aggregates. It is safe for concurrent use.
@@ -38,6 +42,8 @@ type Store struct {
 	*claimStore
 	*eventStore
 	*parcelStore
+	*deliveryStore
+	*webhookStore
 
 	table *kit.Table
 }
@@ -45,5 +51,7 @@ type Store struct {
 // New returns a Store over the table of this name.
 func New(api kit.API, table string, o kit.Options) *Store {
 	t := kit.New(api, table, o)
-	return &Store{accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), events.New(t), parcels.New(t), t}
+	return &Store{
+		accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), events.New(t), parcels.New(t), deliveries.New(t), webhooks.New(t), t,
+	}
 }

@@ -29,6 +29,7 @@ import (
 	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
+	"carrierlink/shared/webhook"
 )
 
 // These tests give answers that emulators never give.
@@ -403,7 +404,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		return s.RecordLooks(ctx, []parcel.Look{{Parcel: parcel.Parcel{AccountID: 1}}}, effects.By{}, time.Unix(0, 0))
 	},
 	"EndRound": func(ctx context.Context, s *store.Store) error {
-		return s.EndRound(ctx, parcel.Round{AccountID: 1}, func(r parcel.Round) (parcel.Round, bool) { return r, true })
+		return s.EndRound(ctx, parcel.Round{AccountID: 1}, effects.Effects{}, time.Time{}, func(r parcel.Round) (parcel.Round, bool) { return r, true })
 	},
 	"ListEvents": func(ctx context.Context, s *store.Store) error {
 		_, _, err := s.ListEvents(ctx, effects.Listing{PartnerID: 1, Limit: 1})
@@ -411,6 +412,28 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	},
 	"Event": func(ctx context.Context, s *store.Store) error {
 		_, err := s.Event(ctx, 1, 1, "se-1")
+		return err
+	},
+	"OldestEvents": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.OldestEvents(ctx, effects.Listing{PartnerID: 1, Limit: 1})
+		return err
+	},
+	"Webhooks": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Webhooks(ctx, []webhook.Owner{{PartnerID: 1}}, time.Unix(0, 0))
+		return err
+	},
+	"WebhooksOf": func(ctx context.Context, s *store.Store) error {
+		_, err := s.WebhooksOf(ctx, webhook.Owner{PartnerID: 1}, time.Unix(0, 0))
+		return err
+	},
+	"SaveWebhooks": func(ctx context.Context, s *store.Store) error {
+		return s.SaveWebhooks(ctx, &webhook.List{Owner: webhook.Owner{PartnerID: 1}}, effects.Effects{}, time.Unix(0, 0))
+	},
+	"RecordEffects": func(ctx context.Context, s *store.Store) error {
+		return s.RecordEffects(ctx, effects.Effects{Events: []effects.Event{{ID: "se-1"}}}, time.Unix(0, 0))
+	},
+	"SealedBefore": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.SealedBefore(ctx, time.Unix(1, 0), 1, time.Unix(0, 0))
 		return err
 	},
 	"ExpiringKeys": func(ctx context.Context, s *store.Store) error {

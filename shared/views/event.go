@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/webhook"
 )
 
 // Event is an event in answers.
@@ -43,19 +44,9 @@ const (
 // NewEvent returns the view of an event. externalID is that of its account now, and address
 // makes URLs of paths: see httpapi.Request.Address.
 func NewEvent(e effects.Event, externalID string, address func(path string) string) Event {
-	path := "/v1/partners/accounts/" + strconv.FormatInt(e.AccountID, 10)
-	switch {
-	case e.AccountID == 0:
-		path = "/v1/carriers/status"
-	case strings.HasPrefix(e.Subject, account.IDPrefix):
-		path = "/v1/carriers/" + e.Subject
-	}
-	if code, number, ok := effects.ParseTrackSubject(e.Subject); ok {
-		path = "/v1/tracking?" + url.Values{"carrier_code": {code}, "tracking_number": {number}}.Encode()
-	}
 	body := Event{
 		EventID: e.ID, Event: string(e.Type), CreatedAt: httpapi.Time(e.At), AccountID: optionalID(e.AccountID), ExternalAccountID: httpapi.Text(externalID),
-		ResourceURL: address(path), Data: e.Data,
+		ResourceURL: address(resourcePath(e)), Data: e.Data,
 	}
 	switch e.Type {
 	case effects.CarrierConnected:
@@ -65,6 +56,23 @@ func NewEvent(e effects.Event, externalID string, address func(path string) stri
 	default:
 	}
 	return body
+}
+
+// resourcePath returns the path of what has changed.
+func resourcePath(e effects.Event) string {
+	if strings.HasPrefix(e.Subject, account.IDPrefix) {
+		return "/v1/carriers/" + e.Subject
+	}
+	if id, ok := strings.CutPrefix(e.Subject, webhook.Subject("")); ok {
+		return "/v1/environment/webhooks/" + id
+	}
+	if code, number, ok := effects.ParseTrackSubject(e.Subject); ok {
+		return "/v1/tracking?" + url.Values{"carrier_code": {code}, "tracking_number": {number}}.Encode()
+	}
+	if e.AccountID == 0 {
+		return "/v1/carriers/status"
+	}
+	return "/v1/partners/accounts/" + strconv.FormatInt(e.AccountID, 10)
 }
 
 // ETag returns a strong entity tag. An event never changes, but the external id and the

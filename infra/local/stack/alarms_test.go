@@ -183,8 +183,8 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	}
-	if questions != 4 {
-		t.Errorf("the dashboard answers %d questions, want 4", questions)
+	if questions != 5 {
+		t.Errorf("the dashboard answers %d questions, want 5", questions)
 	}
 	for key := range keys {
 		// The total of the throttles is the sum of its two services; the sandbox has no breaker.

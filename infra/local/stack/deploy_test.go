@@ -50,11 +50,13 @@ func TestReadTemplate(t *testing.T) {
 		"SandboxRefreshQueue":    {visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"ParcelQueue":            {visibilitySeconds: 360, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"SandboxParcelQueue":     {visibilitySeconds: 360, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
+		"DeliveryQueue":          {visibilitySeconds: 240, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"RefreshDeadLetterQueue": {},
 	}
 	if diff := cmp.Diff(queues, got.queues, cmp.AllowUnexported(queue{})); diff != "" {
 		t.Errorf("queues (-want +got):\n%s", diff)
 	}
+	newEvents := []string{`{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"EVENTS#"}]}}}}`}
 	mappings := map[string]mapping{
 		"RefreshMapping": {
 			source: "RefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
@@ -69,8 +71,13 @@ func TestReadTemplate(t *testing.T) {
 			source: "SandboxParcelQueue", function: "TrackParcelsFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
 		},
 		"EventsMapping": {
-			source: "Table", function: "PublishEventsFunction", batchSize: 100, start: "TRIM_HORIZON", bisects: true,
-			filters: []string{`{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"EVENTS#"}]}}}}`},
+			source: "Table", function: "PublishEventsFunction", batchSize: 100, start: "TRIM_HORIZON", bisects: true, filters: newEvents,
+		},
+		"DeliveriesMapping": {
+			source: "Table", function: "QueueDeliveriesFunction", batchSize: 100, start: "TRIM_HORIZON", bisects: true, filters: newEvents,
+		},
+		"DeliveryMapping": {
+			source: "DeliveryQueue", function: "DeliverWebhookFunction", batchSize: 1, responses: []string{"ReportBatchItemFailures"},
 		},
 	}
 	if diff := cmp.Diff(mappings, got.mappings, cmp.AllowUnexported(mapping{})); diff != "" {

@@ -77,10 +77,11 @@ type Stack struct {
 	TableName        string
 	SecretPrefix     string
 	ServiceSecretARN string
-	// RefreshQueueURL, SandboxRefreshQueueURL and RefreshDeadLetterQueueURL are outputs too: the queues of the scheduled
-	// checks of production and of sandbox accounts, and their dead-letter queue.
+	// RefreshQueueURL, SandboxRefreshQueueURL, DeliveryQueueURL and RefreshDeadLetterQueueURL are outputs too: the queues of
+	// the scheduled checks of production and of sandbox accounts and of the deliveries, and the dead-letter queue of all.
 	RefreshQueueURL           string
 	SandboxRefreshQueueURL    string
+	DeliveryQueueURL          string
 	RefreshDeadLetterQueueURL string
 	// EventBusName is an output too.
 	EventBusName string
@@ -184,6 +185,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"LoneRefusalSeconds":        strconv.Itoa(cmp.Or(opts.LoneRefusalSeconds, 1)),
 		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
 		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),
+		"WebhookAllowLoopback":      "true",
 	}
 	if err := s.account().makeBucket(ctx); err != nil {
 		return nil, err
@@ -206,6 +208,7 @@ func (s *Stack) deploy(ctx context.Context, d deployment, door net.Listener, ste
 	s.ServiceSecretARN = deployed.outputs["ServiceSecretArn"]
 	s.RefreshQueueURL = deployed.outputs["RefreshQueueUrl"]
 	s.SandboxRefreshQueueURL = deployed.outputs["SandboxRefreshQueueUrl"]
+	s.DeliveryQueueURL = deployed.outputs["DeliveryQueueUrl"]
 	s.RefreshDeadLetterQueueURL = deployed.outputs["RefreshDeadLetterQueueUrl"]
 	s.EventBusName = deployed.outputs["EventBusName"]
 	s.FunctionNames = deployed.functions

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the pinned tools of the local stack, the tests and the checks into .cache/ of this repository.
 #
-#   tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy audit
+#   tools.sh NAME...   with NAME of: ministack sam dynamodb receivers localstack lint policy audit
 #
 # It skips a tool that is installed in the pinned version, installs several tools at the same time, and may run several
-# times at once. Needs: Python 3.10 or later (ministack, sam, policy), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint, audit).
+# times at once. Needs: Python 3.10 or later (ministack, sam, policy, receivers), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint, audit).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -52,6 +52,8 @@ install_ministack() { interpreter=$(python 10) && venv ministack "$interpreter";
 install_sam() { interpreter=$(python 10) && venv sam "$interpreter"; }
 
 install_policy() { interpreter=$(python 10) && venv policy "$interpreter"; }
+
+install_receivers() { interpreter=$(python 10) && venv receivers "$interpreter"; }
 
 # Three of its packages have no wheel. They are built with the setuptools of the list, which is installed first.
 install_localstack() {
@@ -130,7 +132,7 @@ for name in "$@"; do
   fi
 done
 
-[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy audit"
+[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb receivers localstack lint policy audit"
 mkdir -p "$cache"
 status=0
 children=()

@@ -175,6 +175,20 @@ func scenarios() []scenario {
 			event: func(*world) any { return map[string]any{} }, check: (*world).outageHeard,
 		},
 		{
+			name: "queue deliveries", function: "queue-deliveries", arrange: (*world).hookedEvents,
+			event: (*world).repeatedStream, check: (*world).delivered,
+		},
+		{
+			name: "deliver", function: "deliver-webhook",
+			arrange: func(w *world) {
+				w.hookedEvents()
+				if _, err := w.run("queue-deliveries", nil, w.repeatedStream(), nil); err != nil {
+					w.t.Errorf("arranging: %v\n%s", err, w.logs())
+				}
+			},
+			event: (*world).delivery, check: (*world).delivered,
+		},
+		{
 			// Four killed requests have left: a link with its secret, a change before
 			// and one after it took effect, an unlink.
 			name: "reconcile", function: "reconcile",
@@ -307,7 +321,9 @@ func newEngines(t *testing.T) *engines {
 	server := httptest.NewServer(simulator.NewHandler(time.Now))
 	t.Cleanup(server.Close)
 	e.carrierURL = server.URL
-	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "track-parcels", "reconcile", "publish-events", "schedule-refresh"} {
+	for _, function := range []string{
+		"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "track-parcels", "reconcile", "publish-events", "schedule-refresh", "queue-deliveries", "deliver-webhook",
+	} {
 		e.files[function] = filepath.Join(t.TempDir(), function)
 		if err := lambdaproc.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
 			t.Fatal(err)

@@ -68,11 +68,15 @@ type world struct {
 	account account.Account
 	queue   string // URL of the queue behind the event bus; empty without one
 	refresh string // URL of the queue of refreshes; empty without one
+	hooks   *hooks // nil without webhooks
 	partner string // API key of the partner
 	key     string // API key of the account
 	apiKey  string // API key of the carrier; different in each world, because the simulator counts checks by it
 	mu      sync.Mutex
 	log     bytes.Buffer
+	// called is told of each remote call before the function gets its answer, and does not
+	// return if that kills the function.
+	called func(operation string)
 }
 
 func random() string {
@@ -128,7 +132,7 @@ func (w *world) environment(table, others, carrierURL string) []string {
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
 		"AWS_ENDPOINT_URL_DYNAMODB=" + table, "AWS_ENDPOINT_URL=" + others, "AUSPOST_BASE_URL=" + carrierURL + "/shipping/v1",
 		"STAGE=local", "LOG_LEVEL=INFO", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + w.name, "SECRET_PREFIX=" + w.name + "/carrier/", "SERVICE_SECRET_ID=" + w.serviceSecret,
-		"EVENT_BUS_NAME=" + w.name, "PUBLIC_URL=https://api.example.com",
+		"EVENT_BUS_NAME=" + w.name, "DELIVERY_QUEUE_URL=" + w.hooks.queueURL(), "WEBHOOK_ALLOW_LOOPBACK=true", "PUBLIC_URL=https://api.example.com",
 		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "CARRIER_CALLS_PER_MINUTE=1000000", "LINKS_PER_MINUTE=1000000",
 		"MAX_CONNECTIONS_PER_ACCOUNT=100", "MAX_DUPLICATES_PER_NUMBER=5", "MAX_LINKS_PER_DAY=50", "MAX_KEYS_PER_ACCOUNT=50",
 		"REFUSAL_GAP_SECONDS=600", "LONE_REFUSAL_SECONDS=172800", "SCHEDULE_SPEED=1",
@@ -155,6 +159,28 @@ func (w *world) run(function string, when moment, event, out any) (calls int, er
 	var process *lambdaproc.Process
 	started := make(chan struct{})
 	dead := make(chan struct{})
+	called := func(operation string) {
+		mu.Lock()
+		late := killed
+		if !killed {
+			calls++
+			killed = when != nil && when(calls, operation)
+		}
+		last := killed && !late
+		mu.Unlock()
+		if last {
+			<-started
+			process.Kill()
+			close(dead)
+		}
+		if last || late {
+			<-dead
+			panic(http.ErrAbortHandler)
+		}
+	}
+	w.mu.Lock()
+	w.called = called
+	w.mu.Unlock()
 	// proxy forwards calls to a URL.
 	proxy := func(url string) *httptest.Server {
 		return httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -175,23 +201,7 @@ func (w *world) run(function string, when moment, event, out any) (calls int, er
 			if !ok {
 				operation = "carrier"
 			}
-			mu.Lock()
-			late := killed
-			if !killed {
-				calls++
-				killed = when != nil && when(calls, operation)
-			}
-			last := killed && !late
-			mu.Unlock()
-			if last {
-				<-started
-				process.Kill()
-				close(dead)
-			}
-			if last || late {
-				<-dead
-				panic(http.ErrAbortHandler)
-			}
+			called(operation)
 			maps.Copy(rw.Header(), resp.Header)
 			rw.WriteHeader(resp.StatusCode)
 			_, _ = rw.Write(body)

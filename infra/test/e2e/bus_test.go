@@ -131,27 +131,36 @@ func checkHeard(messages []types.Message, want map[string]item) (errs []error) {
 // sameEvent compares an event on the bus with the table's.
 func sameEvent(text string, it item) error {
 	var m heard
-	var data any
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		return err
 	}
+	partner, _ := m.Detail["partner_id"].(float64)
+	switch {
+	case m.Source != "carrierlink" || m.DetailType != str(it, "type"):
+		return fmt.Errorf("source %q, detail-type %q", m.Source, m.DetailType)
+	case !strings.HasPrefix(str(it, "pk"), "EVENTS#"+strconv.FormatInt(int64(partner), 10)+"#"):
+		return fmt.Errorf("it names the partner %v, the table %s", partner, str(it, "pk"))
+	}
+	return sameBody(m.Detail, it)
+}
+
+// sameBody compares the body of an event, as a webhook and the bus have it, with the table's.
+func sameBody(body map[string]any, it item) error {
+	var data any
 	if err := json.Unmarshal([]byte(str(it, "data")), &data); err != nil {
 		return err
 	}
-	id := func(name string) string {
-		n, _ := m.Detail[name].(float64)
-		return strconv.FormatInt(int64(n), 10)
-	}
-	url, _ := m.Detail["resource_url"].(string)
+	account, _ := body["account_id"].(float64)
+	url, _ := body["resource_url"].(string)
 	switch {
-	case m.Source != "carrierlink" || m.DetailType != str(it, "type") || m.Detail["event"] != m.DetailType:
-		return fmt.Errorf("source %q, detail-type %q, event %v", m.Source, m.DetailType, m.Detail["event"])
-	case "EVENTS#"+id("partner_id")+"#"+id("account_id") != str(it, "pk"):
-		return fmt.Errorf("it names the partner %s and the account %s, the table %s", id("partner_id"), id("account_id"), str(it, "pk"))
+	case body["event"] != str(it, "type"):
+		return fmt.Errorf("it is a %v, the table's a %s", body["event"], str(it, "type"))
+	case !strings.HasSuffix(str(it, "pk"), "#"+strconv.FormatInt(int64(account), 10)):
+		return fmt.Errorf("it names the account %v, the table %s", account, str(it, "pk"))
 	case !strings.HasPrefix(url, service.APIURL+"/v1/"):
 		return fmt.Errorf("its resource_url is %q", url)
-	case !reflect.DeepEqual(m.Detail["data"], data):
-		return fmt.Errorf("its data is %v, the table has %v", m.Detail["data"], data)
+	case !reflect.DeepEqual(body["data"], data):
+		return fmt.Errorf("its data is %v, the table has %v", body["data"], data)
 	}
 	return nil
 }

@@ -128,6 +128,7 @@ var rows = []row{
 	{404, "security", "not_found"},
 	{409, "business_rules", "identifier_conflict"},
 	{409, "business_rules", "carrier_conflict"},
+	{409, "business_rules", "webhook_event_type_conflict"},
 	{409, "business_rules", "invalid_status"},
 	{412, "validation", "invalid_field_value"},
 	{413, "validation", "invalid_field_value"},
@@ -627,7 +628,7 @@ type carrierAccount struct {
 }
 
 // secrets are the texts that must not appear anywhere: the api_key, api_secret and password of requests, the API keys of
-// the service, and, except in the caller's own good answers, account numbers.
+// the service, the signing secrets of webhooks, and, except in the caller's own good answers, account numbers.
 type secrets struct {
 	mu      sync.Mutex
 	texts   map[string][]string // text to the forms in which it may have been written
@@ -640,7 +641,7 @@ const (
 	shortestKey = 16
 )
 
-var member = regexp.MustCompile(`"(api_key|api_secret|password|account_number|encrypted_api_key)"\s*:\s*("(?:[^"\\]|\\.)*")`)
+var member = regexp.MustCompile(`"(api_key|api_secret|password|account_number|encrypted_api_key|secret)"\s*:\s*("(?:[^"\\]|\\.)*")`)
 
 // learn adds the secrets of a key and a body, which need not be valid JSON.
 func (s *secrets) learn(key string, body []byte) {

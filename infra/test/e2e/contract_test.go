@@ -70,20 +70,21 @@ const (
 	nobodysKey    = "2147483646"
 	nobodyCarrier = "se-1234567890123456"
 	nobodysEvent  = "se-zzzzzzzzzzzzzzzzzzzzz"
+	nobodysHook   = "se-1234567890123457"
 	nobodyNamed   = "nobody's shop"
 )
 
 // things are the resources that a request names.
-type things struct{ account, key, external, carrier, event string }
+type things struct{ account, key, external, carrier, event, webhook, delivery string }
 
-var absentThings = things{nobody, nobodysKey, nobodyNamed, nobodyCarrier, nobodysEvent}
+var absentThings = things{nobody, nobodysKey, nobodyNamed, nobodyCarrier, nobodysEvent, nobodysHook, nobodysEvent}
 
 // request returns a good request of the operation, about things that need not exist.
 func (o operation) request(about things) request {
 	path := o.path
 	for name, value := range map[string]string{
 		"account_id": about.account, "api_key_id": about.key, "external_account_id": about.external, "carrier_id": about.carrier, "event_id": about.event,
-		"carrier_name": "australia_post",
+		"carrier_name": "australia_post", "webhook_id": about.webhook, "delivery_id": about.delivery,
 	} {
 		path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
 	}
@@ -97,6 +98,10 @@ func (o operation) request(about things) request {
 		r.body = fields{"nickname": "Renamed"}
 	case o.id == "registerShipments":
 		r.body = fields{"carrier_id": about.carrier, "tracking_numbers": []string{"ZZ91000634011427"}}
+	case o.id == "createWebhook":
+		r.body = fields{"url": quietURL(), "event": quietEvent}
+	case o.id == "replayWebhook":
+		r.body = fields{"created_at_start": "2026-01-01T00:00:00Z"}
 	case o.id == "trackShipments", o.id == "startTracking", o.id == "stopTracking":
 		r.path += "?tracking_number=ZZ91000634011427&carrier_id=" + url.QueryEscape(about.carrier)
 	case o.spec.RequestBody != nil:
@@ -140,6 +145,10 @@ func newCaller(t *testing.T, p stack.Partner) caller {
 	c.key = text(c.keyID)
 	c.carrier = link(t, c.merchant, "australia_post", ausPostNumber("00")).CarrierID
 	c.event, _ = newestEvent(t, c.Key)
+	hook := api.call(t, request{method: http.MethodPost, path: webhooksPath, key: c.Key, body: fields{"url": quietURL(), "event": quietEvent}})
+	hook.expect(t, http.StatusOK)
+	c.webhook, c.delivery = decode[gen.CreatedWebhook](t, hook).WebhookId, c.event
+	putDelivery(t, c.merchant, c.webhook, c.delivery)
 	return c
 }
 
@@ -207,7 +216,7 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 				keys = map[string]string{"none": "", "expired": expired.EncryptedApiKey}
 			}
 			for name, key := range keys {
-				bad := o.request(things{"x", "x", "\x00", "x", "x"})
+				bad := o.request(things{"x", "x", "\x00", "x", "x", "x", "x"})
 				bad.key = key
 				if bad.body != nil {
 					bad.body = "not JSON"
@@ -358,6 +367,16 @@ func TestEveryRouteRefusesBadIDs(t *testing.T) {
 			"event_id",
 			[]string{"1", "se-", nobodyCarrier, "se-ZZZZZZZZZZZZZZZZZZZZZ", "se-zzzzzzzzzzzzzzzzzzzzzz", "..", "se-zzzzzzzzzzzzzzzzzzzz/"},
 			func(bad string) things { return things{event: bad} },
+		},
+		{
+			"webhook_id",
+			[]string{"1", "se-", "SE-1", "se-A", "se-12345678901234567890123", "..", "se-1/2", "se-1#STATE", "se-\x00"},
+			func(bad string) things { return things{webhook: bad, delivery: nobodysEvent} },
+		},
+		{
+			"delivery_id",
+			[]string{"1", "se-", nobodysHook, "se-ZZZZZZZZZZZZZZZZZZZZZ", "..", "se-zzzzzzzzzzzzzzzzzzzz/"},
+			func(bad string) things { return things{webhook: nobodysHook, delivery: bad} },
 		},
 	}
 	whole := map[string]bool{} // parameters for which a route has had all bad forms

@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
 	"list-carriers":           {"Query", "read the service secret"},
 	"list-events":             {"Query", "Query events", "read the service secret"},
+	"manage-webhooks":         {"GetItem", "DeleteItem", "Query", "Query events", "read the service secret"},
 	"create-partner":          {},
 	"rotate-service-secret":   {"read the service secret", "write the service secret"},
 	"operate-partner":         {"DeleteItem", "Query"},
@@ -43,9 +44,11 @@ var may = map[string][]string{
 	"manage-parcels":          {"DeleteItem", "Query", "read the service secret"},
 	"track-parcels":           {"DeleteItem", "Query", "Query what is due", "read a carrier secret"},
 	"publish-events":          {"put an event on the bus"},
+	"queue-deliveries":        {},
+	"deliver-webhook":         {"Query", "read the service secret"},
 	"schedule-refresh":        {"Query", "Query what is due", "look at the queue"},
 	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},
-	"reconcile":               {"DeleteItem", "Query", "Query what is due", "delete a carrier secret"},
+	"reconcile":               {"DeleteItem", "Query", "Query what is due", "read the service secret", "delete a carrier secret"},
 }
 
 // attempt is a call that a role may or may not allow. None of them changes anything.

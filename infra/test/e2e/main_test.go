@@ -76,6 +76,23 @@ func runSuite(m *testing.M) (status int, err error) {
 		}
 		api.secrets.add(p.to.APIKey)
 	}
+	programs, err := os.MkdirTemp("", "carrierlink-receivers-")
+	if err != nil {
+		return 1, fmt.Errorf("making the directory of the receivers: %w", err)
+	}
+	defer func() {
+		for _, w := range witnesses {
+			err = errors.Join(err, w.stop())
+		}
+		err = errors.Join(err, os.RemoveAll(programs))
+	}()
+	for _, p := range []stack.Partner{production, otherProduction, sandbox} {
+		w, err := newWitness(ctx, p, programs)
+		if err != nil {
+			return 1, err
+		}
+		witnesses = append(witnesses, w)
+	}
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
 	}
@@ -107,6 +124,7 @@ var differences = []difference{
 	{stack.MiniStack, "joins headers", "it joins several headers of the same name with commas"},
 	{stack.LocalStack, "drops forms", "it consumes the body of a PATCH or PUT with the content type of a form, and passes none to the function"},
 	{stack.LocalStack, "tries parameters", "if a literal path lacks a method, it tries a path with a parameter in its place: DELETE /v1/carriers/status"},
+	{stack.LocalStack, "reads a queue alone", "one thread reads a queue and waits for the function, whatever MaximumConcurrency is"},
 	{stack.LocalStack, "is slow", "a request takes three times as long, so tests repeat requests less often"},
 	{stack.MiniStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
 	{stack.LocalStack, "drops the settings of a stage", "its CloudFormation passes no MethodSettings on"},

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"carrierlink/infra/local/emf"
 	"carrierlink/infra/local/stack"
 	"carrierlink/shared/metrics"
@@ -98,10 +100,29 @@ func causeMetrics(t *testing.T) {
 	if _, err := service.Invoke(t.Context(), "refresh-carrier-account", event); err != nil {
 		t.Fatal(err)
 	}
+	disableWebhook(t, m)
 	pass(t)
 	if _, err := service.Invoke(t.Context(), "reconcile", map[string]any{}); err != nil {
 		t.Logf("reconcile: %v", err) // it may find what other tests have broken
 	}
+}
+
+// disableWebhook has a webhook disabled whose receiver, where nobody listens, seems to have failed for five days.
+func disableWebhook(t *testing.T, m merchant) {
+	t.Helper()
+	a := api.call(t, request{method: http.MethodPost, path: webhooksPath, key: m.Key, body: fields{"url": quietURL(), "event": quietEvent}})
+	a.expect(t, http.StatusOK)
+	id := decode[hookBody](t, a).WebhookID
+	runs, day := itemKey(webhookPK(m, id), "STATE"), 24*time.Hour
+	maps.Copy(runs, item{
+		"failing_since": num(time.Now().Add(-6 * day).UnixMilli()), "failed_at": num(time.Now().Add(-day / 2).UnixMilli()), "failures": num(9),
+		"expires_at": num(time.Now().Add(day).Unix()),
+	})
+	if _, err := table().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &service.TableName, Item: runs}); err != nil {
+		t.Fatal(err)
+	}
+	a = api.call(t, request{method: http.MethodPost, path: webhooksPath + "/" + id + "/test", key: m.Key})
+	a.expect(t, http.StatusAccepted)
 }
 
 // TestLocalMetrics: the local stack shows the same figures as a table, and nothing of it is a caller's text, whatever the

@@ -64,7 +64,7 @@ func newSomebody(t *testing.T, name string, c caller) somebody {
 	parcels.expect(t, http.StatusOK)
 	s.parcelCursor = cursorOf(t, *decode[gen.ShipmentsPage](t, parcels).Links.Next.Href)
 	account := as(t, c.partner.APIKey).account(c.ID)
-	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key, s.event, parcel}
+	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key, s.event, parcel, s.webhook}
 	return s
 }
 
@@ -80,8 +80,10 @@ func (s somebody) state(t *testing.T) string {
 	p.keys(s.ID)
 	all += string(p.last.body)
 	as(t, s.merchant.Key).carrier(s.carrier)
-	all += string(api.call(t, request{method: http.MethodGet, path: "/v1/shipments", key: s.merchant.Key}).body)
-	return all + string(api.call(t, request{method: http.MethodGet, path: "/v1/carriers/" + s.carrier, key: s.merchant.Key}).body)
+	get := func(path string) string {
+		return string(api.call(t, request{method: http.MethodGet, path: path, key: s.merchant.Key}).body)
+	}
+	return all + get("/v1/carriers/"+s.carrier) + get("/v1/shipments") + get(webhooksPath) + get(webhooksPath+"/"+s.webhook+"/deliveries")
 }
 
 // intrusion is a request about another caller's resource, and the same request about a resource that does not exist. Their
@@ -174,6 +176,21 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		if s.partner.ID != me.partner.ID {
 			add("event of a partner", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
 		}
+	}
+	for _, param := range []string{"webhook_id", "delivery_id"} {
+		if !o.names(param) {
+			continue
+		}
+		foreign, absent := mine, mine
+		if param == "webhook_id" {
+			foreign.webhook, absent.webhook = s.webhook, nobodysHook
+		} else {
+			foreign.delivery, absent.delivery = s.delivery, nobodysEvent
+		}
+		add(param, http.StatusNotFound, me.Key, nil, foreign, absent)
+		add(param+", partner", http.StatusNotFound, me.partner.APIKey, behalf(me.account), foreign, absent)
+		// A partner has webhooks of its own; those of an account, its own account's too, are not among them.
+		add(param+" of a partner", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
 	}
 	if cursor := map[string]string{"listEvents": s.eventCursor, "listAuditLog": s.logCursor}[o.id]; cursor != "" {
 		for name, header := range map[string][][2]string{"of all accounts": nil, "of my account": behalf(me.account)} {
@@ -344,7 +361,7 @@ func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 		leaks.Add(1)
 		t.Errorf("%s with somebody else's Idempotency-Key: %d %s, theirs %d %s", o.id, second.status, second.body, first.status, first.body)
 	}
-	for _, mark := range []string{theirs.account, theirs.carrier, theirs.Key} {
+	for _, mark := range []string{theirs.account, theirs.carrier, theirs.Key, theirs.webhook} {
 		if bytes.Contains(second.body, []byte(mark)) && !sameCaller {
 			leaks.Add(1)
 			t.Errorf("%s: the answer holds %q: %s", o.id, mark, second.body)

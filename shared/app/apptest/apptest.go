@@ -38,13 +38,15 @@ var places = map[string]string{
 }
 
 // optional are the settings that need not be set.
-var optional = []string{"ERROR_SOURCE", "PUBLIC_URL"}
+var optional = []string{"ERROR_SOURCE", "PUBLIC_URL", "WEBHOOK_ALLOW_LOOPBACK"}
 
 // values are the values of settings that cannot have an arbitrary number.
 var values = map[string]string{
 	"AUSPOST_BASE_URL":           "https://carrier.invalid/shipping/v1",
 	"PUBLIC_URL":                 "https://public.invalid/base",
 	"SCHEDULE_PASSES_PER_MINUTE": "5",
+	"STAGE":                      "local", // where WEBHOOK_ALLOW_LOOPBACK may be true
+	"WEBHOOK_ALLOW_LOOPBACK":     "true",
 }
 
 // aws are the settings that app.Env.AWS reads; its own tests check where they go.
@@ -135,7 +137,7 @@ func call(build any, env *app.Env) []reflect.Value {
 // has it.
 type search map[string][]string
 
-// walk notes the texts and numbers in our own types, in unexported fields too. A duration
+// walk notes the texts, numbers and flags in our own types, in unexported fields too. A duration
 // is noted in each unit of which it is a whole number.
 func (s search) walk(v reflect.Value, way []string, above []uintptr) {
 	switch v.Kind() {
@@ -164,6 +166,8 @@ func (s search) walk(v reflect.Value, way []string, above []uintptr) {
 		}
 	case reflect.String:
 		s.note(v.String(), way)
+	case reflect.Bool:
+		s.note(strconv.FormatBool(v.Bool()), way)
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		s.note(strconv.FormatInt(v.Int(), 10), way)
 		if v.Type() == reflect.TypeFor[time.Duration]() {

@@ -158,3 +158,17 @@ func (p *Parts) ConnectionsWithoutCarriers() *connection.Service {
 func (p *Parts) Accounts() *account.Service {
 	return &account.Service{Store: p.Table(), Now: time.Now, Random: rand.Reader}
 }
+
+// AllowLoopback is the setting of outbound.Rules. It reads WEBHOOK_ALLOW_LOOPBACK, which is
+// true, false or missing, and STAGE. It is not in the form of outbound.Rules so that other
+// functions do not link the list of addresses.
+func (p *Parts) AllowLoopback() bool {
+	value := p.env.Optional("WEBHOOK_ALLOW_LOOPBACK")
+	switch {
+	case value != "" && value != "true" && value != "false":
+		p.env.Check("WEBHOOK_ALLOW_LOOPBACK", errors.New("must be true or false"))
+	case value == "true" && p.env.Optional("STAGE") != "local":
+		p.env.Check("WEBHOOK_ALLOW_LOOPBACK", errors.New("is for the stage local only"))
+	}
+	return value == "true"
+}

@@ -33,3 +33,27 @@ func TestHTTPIsLocal(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopbackIsLocal: webhooks may be on the machine itself on the stage local only.
+func TestLoopbackIsLocal(t *testing.T) {
+	for _, tc := range []struct {
+		value, stage string
+		want, ok     bool
+	}{
+		{"yes", "local", false, false},
+		{"TRUE", "local", false, false},
+		{"true", "production", true, false},
+		{"true", "", true, false},
+		{"false", "production", false, true},
+		{"", "local", false, true},
+		{"true", "local", true, true},
+	} {
+		env := app.NewEnv(func(name string) string {
+			return map[string]string{"WEBHOOK_ALLOW_LOOPBACK": tc.value, "STAGE": tc.stage}[name]
+		})
+		got := construct.From(env).AllowLoopback()
+		if err := env.Err(); got != tc.want || (err == nil) != tc.ok || err != nil && !strings.Contains(err.Error(), "WEBHOOK_ALLOW_LOOPBACK") {
+			t.Errorf("%q in the stage %q: %t, %v, want %t, ok %t", tc.value, tc.stage, got, err, tc.want, tc.ok)
+		}
+	}
+}

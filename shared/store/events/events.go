@@ -28,9 +28,6 @@ func New(t *kit.Table) *Store { return &Store{t} }
 // that few of them pass costs no more.
 const maxExamined = 2000
 
-// lastID sorts after every event_id.
-const lastID = "se-~"
-
 // ListEvents reads a page of events, the newest first: at most l.Limit that pass the
 // filters, among the next maxExamined. One that cannot be read is counted, logged and left
 // out. next is the event_id after which the next page begins, empty if nothing follows; a
@@ -39,15 +36,8 @@ const lastID = "se-~"
 // A partner's list, which an index has, follows the table within a second or so; an
 // account's own is consistent.
 func (s *Store) ListEvents(ctx context.Context, l effects.Listing) (found []effects.Recorded, next string, err error) {
-	// Events have times in milliseconds.
-	from, to := effects.EventIDsFrom(l.From.Add(time.Millisecond-time.Nanosecond)), lastID
-	if !l.Until.IsZero() {
-		to = effects.EventIDsFrom(l.Until.Add(time.Millisecond))
-	}
-	if l.Before != "" {
-		to = min(to, l.Before)
-	}
-	if from > to {
+	from, to, some := effects.EventIDRange(l.From, l.Until, l.Before)
+	if !some {
 		return nil, "", nil // DynamoDB refuses an empty range
 	}
 	in := s.query(l.PartnerID, l.AccountID, from, to)
@@ -71,8 +61,7 @@ func (s *Store) ListEvents(ctx context.Context, l effects.Listing) (found []effe
 			}
 			e, err := kit.EventFromItem(it)
 			if err != nil {
-				metrics.Add(ctx, metrics.Malformed, "", 1)
-				slog.ErrorContext(ctx, "an event cannot be read", slog.String("event_id", next), slog.String("error", err.Error()))
+				unreadable(ctx, next, err)
 				continue
 			}
 			if l.Matches(&e) {
@@ -85,6 +74,39 @@ func (s *Store) ListEvents(ctx context.Context, l effects.Listing) (found []effe
 		// A filter has dropped some.
 		in.ExclusiveStartKey, in.Limit = out.LastEvaluatedKey, kit.QueryLimit(100)
 	}
+}
+
+// OldestEvents reads the first l.Limit events of a listing, the oldest first; its filters and
+// l.Before do not count. One that cannot be read is counted, logged and left out. last is
+// the time of the last one that was read if more follow, else zero.
+func (s *Store) OldestEvents(ctx context.Context, l effects.Listing) (found []effects.Recorded, last time.Time, err error) {
+	from, to, some := effects.EventIDRange(l.From, l.Until, "")
+	if !some {
+		return nil, time.Time{}, nil
+	}
+	items, more, err := s.table.QueryPage(ctx, s.query(l.PartnerID, l.AccountID, from, to), 0, l.Limit, time.Time{})
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("listing the oldest events: %w", err)
+	}
+	for _, it := range items {
+		id := kit.Reader{It: it}
+		e, err := kit.EventFromItem(it)
+		if err != nil {
+			unreadable(ctx, id.Text(kit.AttrSK), err)
+		} else {
+			found = append(found, e)
+		}
+		if more {
+			last = effects.TimeOfID(id.Text(kit.AttrSK))
+		}
+	}
+	return found, last, nil
+}
+
+// unreadable reports an event that cannot be read.
+func unreadable(ctx context.Context, id string, err error) {
+	metrics.Add(ctx, metrics.Malformed, "", 1)
+	slog.ErrorContext(ctx, "an event cannot be read", slog.String("event_id", id), slog.String("error", err.Error()))
 }
 
 // Event reads an event of an account, or of any account of a partner (account 0):

@@ -35,5 +35,6 @@ const (
 	AttrGood       = "good"
 	AttrVotes      = "votes" // set of texts
 	AttrEventType  = "type"
+	AttrWakes      = "wakes" // how often a webhook was marked as due
 	AttrCall       = "call_" // followed by n: time of the call n calls ago
 )

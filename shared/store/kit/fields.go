@@ -70,6 +70,15 @@ func (f *Fields) Bool(name string, v *bool) {
 	}
 }
 
+// Bytes converts bytes.
+func (f *Fields) Bytes(name string, v *[]byte) {
+	if f.loads {
+		*v = f.Reader.Bytes(name)
+	} else {
+		f.Reader.It.Bytes(name, *v)
+	}
+}
+
 // Texts converts a map of texts.
 func (f *Fields) Texts(name string, v *map[string]string) {
 	if f.loads {

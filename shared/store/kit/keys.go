@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/webhook"
 )
 
 // Every key of the table is made in this file and nowhere else.
@@ -25,6 +26,8 @@ import (
 //	connection    ACCOUNT#<id>                  CARRIER#<carrier_id>
 //	snapshot      ACCOUNT#<id>                  SNAPSHOT#<carrier_id>
 //	number        ACCOUNT#<id>                  NUMBER#<carrier>#<account number>
+//	webhooks      ACCOUNT#<id>                  LIST#WEBHOOKS
+//	              PARTNER#<id>                  WEBHOOKS
 //	email         EMAIL#<environment>#<EmailKey>   EMAIL
 //	external id   EXTERNAL#<partner>#<its id>   EXTERNAL
 //	idempotency   IDEMPOTENCY#<sha-256, hex>    IDEMPOTENCY
@@ -39,6 +42,9 @@ import (
 //	breaker       HEALTH#<carrier>              BREAKER
 //	tally         HEALTH#<carrier>              MINUTE#<minutes since 1970>
 //	event         EVENTS#<partner>#<account or 0>   <event_id>, which sorts by time
+//	runs          WEBHOOK#<partner>#<account or 0>#<webhook_id>   STATE
+//	pending       the webhook's partition       PENDING#<event_id>#<requested_at, ms>
+//	delivery      the webhook's partition       DELIVERY#<event_id>
 //
 // Text that a caller chose stands last in its key, after parts without "#": so it
 // cannot make another item's key. Items that an account may have many of have
@@ -57,7 +63,9 @@ const (
 // the end of their previous credentials: in a partition of their own, because they may be
 // many, and repairs must not wait for them. API keys of accounts are listed by the time when
 // their end is next reported. Rounds are listed as connections are, in partitions of their
-// own; the parcels of a round by the time of their next look, by brand.
+// own; the parcels of a round by the time of their next look, by brand; webhooks with something to
+// deliver by the time when they are next looked at, and lists of webhooks by the time since when
+// they have secrets that were not sealed again.
 //
 // by_event holds all events of a partner, its accounts' included.
 //
@@ -70,6 +78,8 @@ const (
 //	              EXPIRING                      <when the end of an API key is next reported, ms>
 //	              ROUNDS#<lane>#<shard>         <when the round is due, ms>#<credential id>#<partner id>
 //	              LOOKS#<account>#<carrier_id>#<brand>   <when the parcel is due, ms>#<tracking number>
+//	              DELIVER#<shard>               <when the deliveries of a webhook go on, ms>
+//	              SEALED                        <when the oldest secret of a list of webhooks was sealed, ms>
 //	by_event      EVENTS#<partner>              the table's sort key
 const (
 	IndexPartner   = "by_partner"
@@ -92,6 +102,8 @@ const (
 	SkSnapshot   = "SNAPSHOT#"
 	SkParcel     = "PARCEL#"
 	skRound      = "ROUND#"
+	SkPending    = "PENDING#"
+	SkDelivery   = "DELIVERY#"
 	skMinute     = "MINUTE#"
 	skPartner    = "PARTNER"
 )
@@ -141,6 +153,23 @@ func DueShards(lane connection.Lane) int {
 	return 4
 }
 
+// deliverShards is the number of partitions of by_due that hold webhooks.
+const deliverShards = 4
+
+// DeliverPK returns the partition of by_due that holds a webhook which has something to deliver.
+func DeliverPK(ref webhook.Ref) string {
+	return DeliverPKs()[int(sha256.Sum256([]byte(WebhookPK(ref)))[0])%deliverShards]
+}
+
+// DeliverPKs returns the partitions of by_due that hold webhooks.
+func DeliverPKs() []string {
+	all := make([]string, deliverShards)
+	for i := range all {
+		all[i] = "DELIVER#" + strconv.Itoa(i)
+	}
+	return all
+}
+
 // RefreshPK returns the partition of by_due that holds one shard of a lane.
 func RefreshPK(lane connection.Lane, shard int) string {
 	return RefreshPrefix + string(lane) + "#" + strconv.Itoa(shard)
@@ -168,6 +197,7 @@ const (
 	RepairPK      = "REPAIR"
 	PreviousPK    = "PREVIOUS"
 	ExpiringPK    = "EXPIRING"
+	SealedPK      = "SEALED"
 )
 
 // ShardOf returns the shard of a connection. It spreads connections evenly.
@@ -290,6 +320,16 @@ func NumberKey(accountID int64, n connection.Number) Key {
 	return Key{AccountPK(accountID), SkNumber + string(n.Carrier) + "#" + n.Number}
 }
 
+// WebhooksKey returns the key of the webhooks of an account, or of a partner (account 0).
+// The account's is among the items that EndFollow gives an end; the partner's is outside
+// of what Store.Partner reads.
+func WebhooksKey(partnerID, accountID int64) Key {
+	if accountID != 0 {
+		return Key{AccountPK(accountID), "LIST#WEBHOOKS"}
+	}
+	return Key{PartnerPK(partnerID), "WEBHOOKS"}
+}
+
 // EmailKey returns the key that keeps an email unique in its environment.
 func EmailKey(env carrier.Environment, emailKey string) Key {
 	return Key{"EMAIL#" + string(env) + "#" + emailKey, "EMAIL"}
@@ -322,6 +362,43 @@ func EventsPK(partnerID, accountID int64) string {
 
 // PartnerEventsPK returns the partition of by_event of all events of a partner.
 func PartnerEventsPK(partnerID int64) string { return "EVENTS#" + number(partnerID) }
+
+// webhookPrefix begins the partitions of webhooks.
+const webhookPrefix = "WEBHOOK#"
+
+// WebhookPK returns the partition of a webhook's deliveries.
+func WebhookPK(ref webhook.Ref) string {
+	return webhookPrefix + number(ref.PartnerID) + "#" + number(ref.AccountID) + "#" + ref.ID
+}
+
+// ParseWebhookPK reverses WebhookPK.
+func ParseWebhookPK(pk string) (webhook.Ref, error) {
+	text, ok := strings.CutPrefix(pk, webhookPrefix)
+	parts := strings.SplitN(text, "#", 3)
+	if !ok || len(parts) != 3 || parts[2] == "" {
+		return webhook.Ref{}, errors.New("key is not a webhook's")
+	}
+	partnerID, err := strconv.ParseInt(parts[0], 10, 64)
+	accountID, err2 := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil || err2 != nil {
+		return webhook.Ref{}, errors.New("key is not a webhook's")
+	}
+	return webhook.Ref{Owner: webhook.Owner{PartnerID: partnerID, AccountID: accountID}, ID: parts[2]}, nil
+}
+
+// RunsKey returns the key of what the runs of a webhook keep.
+func RunsKey(ref webhook.Ref) Key { return Key{WebhookPK(ref), "STATE"} }
+
+// PendingKey returns the key of an event that has yet to be delivered. A replay has a key
+// of its own: so a repeated record of the stream does not undo it.
+func PendingKey(p webhook.Pending) Key {
+	return Key{WebhookPK(p.Ref), SkPending + p.EventID + "#" + milliKey(p.RequestedAt.UnixMilli())}
+}
+
+// DeliveryKey returns the key of the delivery of an event.
+func DeliveryKey(ref webhook.Ref, eventID string) Key {
+	return Key{WebhookPK(ref), SkDelivery + eventID}
+}
 
 // TrackingKey returns the key of the cached tracking of a number.
 func TrackingKey(accountID int64, connectionID, trackingNumber string) Key {

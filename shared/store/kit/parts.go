@@ -30,5 +30,6 @@ const (
 	PartParcels     = "number of parcels"
 	PartParcelDay   = "parcels of the day"
 	PartRound       = "round"
+	PartWebhooks    = "webhooks"
 	partEvent       = "event"
 )

@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/webhook"
 )
 
 // write is a write that takes effects: do makes the change, and refused makes the same
@@ -93,6 +94,10 @@ var writes = map[string]func(*suite) write{ // never changes
 			return s.SaveKeyWarning(s.Context(), k, time.Time{}, fx, now)
 		}
 		return writeOf(warn, keys[0], s.newKey(keys[0].PartnerID, keys[0].AccountID))
+	},
+	"SaveWebhooks": func(s *suite) write {
+		good, bad := webhook.List{Owner: webhook.Owner{PartnerID: s.id()}}, webhook.List{Owner: webhook.Owner{PartnerID: s.id()}, Version: 7}
+		return writeOf(func(l webhook.List, fx effects.Effects) error { return s.SaveWebhooks(s.Context(), &l, fx, now) }, good, bad)
 	},
 	"FinishLink": func(s *suite) write {
 		c := s.intent(s.account().ID)

@@ -287,6 +287,28 @@ func (s eventLists) TestFewPass() {
 	s.equal("the partner's", got, all[rare:rare+1])
 }
 
+// TestOldest: the same range, from its other end.
+func (s eventLists) TestOldest() {
+	partner, mine := s.id(), s.id()
+	want := s.recorded(partner, mine, minutes(7), nil)
+	slices.Reverse(want)
+	s.recorded(s.id(), mine, minutes(7), nil) // of another partner
+	for _, accountID := range []int64{mine, 0} {
+		l := effects.Listing{PartnerID: partner, AccountID: accountID, From: want[1].At, Until: want[5].At, Limit: 3}
+		found, last := must2(s.OldestEvents(s.Context(), l))
+		s.equal("the first", found, want[1:4])
+		s.equal("where it ends", last, want[3].At)
+		l.From = last
+		found, last = must2(s.OldestEvents(s.Context(), l))
+		s.equal("the rest", found, want[3:6])
+		s.equal("the end of the rest", last, time.Time{})
+		l.From, l.Until = want[6].At, want[0].At
+		found, last = must2(s.OldestEvents(s.Context(), l))
+		s.equal("an empty range", found, []effects.Recorded(nil))
+		s.equal("the end of an empty range", last, time.Time{})
+	}
+}
+
 func (s eventLists) TestByID() {
 	partner, mine, other := s.id(), s.id(), s.id()
 	e := s.recorded(partner, mine, minutes(1), nil)[0]

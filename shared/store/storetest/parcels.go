@@ -45,7 +45,7 @@ func (s *suite) some(n int) (connection.Connection, []parcel.Parcel) {
 	return c, parcels
 }
 
-func (s *suite) listed(l parcel.Listing) []parcel.Parcel {
+func (s *suite) listedParcels(l parcel.Listing) []parcel.Parcel {
 	s.Helper()
 	l.Limit = max(l.Limit, 100)
 	found, next := must2(s.ListParcels(s.Context(), l, now))
@@ -84,7 +84,7 @@ func (s registeredParcels) TestIsKeptAsGiven() {
 	p := parcels[0]
 	p.Detail, p.Statuses, p.ChangedAt, p.LookedAt, p.Alone = "IN_TRANSIT", "ab", milli(now), milli(now), true
 	s.registers(9, now, false, p)
-	s.equal("parcels", s.listed(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{p})
+	s.equal("parcels", s.listedParcels(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{p})
 }
 
 func (s registeredParcels) TestTwiceIsOnce() {
@@ -95,7 +95,7 @@ func (s registeredParcels) TestTwiceIsOnce() {
 		again[i].NextLookAt, again[i].Version = milli(now.Add(time.Hour)), 9
 	}
 	s.equal("refused", len(s.registers(3, now, false, again...)), 0)
-	s.equal("parcels", s.listed(parcel.Listing{AccountID: c.AccountID}), append(parcels[:2:2], again[2]))
+	s.equal("parcels", s.listedParcels(parcel.Listing{AccountID: c.AccountID}), append(parcels[:2:2], again[2]))
 }
 
 func (s registeredParcels) TestMoves() {
@@ -104,13 +104,13 @@ func (s registeredParcels) TestMoves() {
 	other := parcels[0]
 	other.ConnectionID, other.NextLookAt = "se-other", milli(now.Add(time.Hour))
 	s.equal("refused", len(s.registers(1, now, false, other)), 0)
-	s.equal("without move", s.listed(parcel.Listing{AccountID: c.AccountID}), parcels)
+	s.equal("without move", s.listedParcels(parcel.Listing{AccountID: c.AccountID}), parcels)
 	s.registers(1, now, true, other)
 	moved := other
 	moved.Version = parcels[0].Version + 1
-	s.equal("moved", s.listed(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{moved})
+	s.equal("moved", s.listedParcels(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{moved})
 	s.equal("its old version", s.look(parcels[0], end), nil)
-	s.equal("after a look that began before", s.listed(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{moved})
+	s.equal("after a look that began before", s.listedParcels(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{moved})
 }
 
 func (s registeredParcels) TestManyAtOnce() {
@@ -164,7 +164,7 @@ func (s registeredParcels) TestCapIsExactInARace() {
 		}
 		return len(refused)
 	})
-	if n := len(s.listed(parcel.Listing{AccountID: c.AccountID})); n > 25 {
+	if n := len(s.listedParcels(parcel.Listing{AccountID: c.AccountID})); n > 25 {
 		s.Errorf("%d parcels are registered, want at most 25; refused %v", n, results)
 	}
 }
@@ -177,7 +177,7 @@ func (s registeredParcels) TestAgainAfterItsEnd() {
 	again.Version++
 	again.Version++
 	s.equal("refused", len(s.registers(2, now, false, again)), 0)
-	s.equal("parcels", s.listed(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{again})
+	s.equal("parcels", s.listedParcels(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{again})
 }
 
 func (s registeredParcels) TestStopOfNothing() {
@@ -186,7 +186,7 @@ func (s registeredParcels) TestStopOfNothing() {
 	s.registers(1, now, false, parcels...)
 	s.ok(s.look(parcels[0], end))
 	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000"))
-	s.equal("one that has ended stays", len(s.listed(parcel.Listing{AccountID: c.AccountID})), 1)
+	s.equal("one that has ended stays", len(s.listedParcels(parcel.Listing{AccountID: c.AccountID})), 1)
 	s.equal("the count is not below zero", len(s.registers(1, now.Add(24*time.Hour), false, parcelAt(c, "ZZ92", now))), 0)
 }
 
@@ -196,7 +196,7 @@ func (s registeredParcels) TestOtherAccountsAreApart() {
 	s.registers(1, now, false, parcels...)
 	s.registers(1, now, false, others...)
 	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, parcels[0].Number))
-	s.equal("the other account's", s.listed(parcel.Listing{AccountID: d.AccountID}), others)
+	s.equal("the other account's", s.listedParcels(parcel.Listing{AccountID: d.AccountID}), others)
 }
 
 func (s registeredParcels) TestPagesAndFilters() {
@@ -233,7 +233,7 @@ func (s registeredParcels) TestPagesAndFilters() {
 		"another connection": {parcel.Listing{ConnectionID: "se-1"}, 0}, "since later": {parcel.Listing{Since: now.Add(time.Hour)}, 0},
 	} {
 		l.AccountID = c.AccountID
-		s.equal(what, len(s.listed(l.Listing)), l.want)
+		s.equal(what, len(s.listedParcels(l.Listing)), l.want)
 	}
 	gone := now.Add(parcel.KeptFor + time.Second)
 	found, _ := must2(s.ListParcels(s.Context(), parcel.Listing{AccountID: c.AccountID, Active: &no, Limit: 9}, gone))
@@ -324,7 +324,7 @@ func (s rounds) TestLooksWithEvents() {
 	end(&looks[2].Parcel)
 	s.ok(s.RecordLooks(s.Context(), looks, effects.By{Actor: effects.Schedule}, now))
 	var got []string
-	for _, p := range s.listed(parcel.Listing{AccountID: parcels[0].AccountID}) {
+	for _, p := range s.listedParcels(parcel.Listing{AccountID: parcels[0].AccountID}) {
 		got = append(got, fmt.Sprint(p.Number, " ", p.Status, " ", p.End))
 	}
 	s.equal("parcels", got, []string{"ZZ91000000 IT ", "ZZ91000001 NY ", "ZZ91000002 IT delivered"})
@@ -344,7 +344,7 @@ func (s rounds) TestLooksWithEvents() {
 func (s rounds) TestRemovedParcels() {
 	d, parcels := s.dueRound(2)
 	s.ok(s.RecordLooks(s.Context(), []parcel.Look{{Parcel: parcels[0], Remove: true}}, effects.By{}, now))
-	s.equal("parcels", s.listed(parcel.Listing{AccountID: d.AccountID}), parcels[1:])
+	s.equal("parcels", s.listedParcels(parcel.Listing{AccountID: d.AccountID}), parcels[1:])
 	s.equal("with room for one more", len(s.registers(2, now.Add(24*time.Hour), false, parcels[0])), 0)
 }
 

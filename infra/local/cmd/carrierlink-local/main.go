@@ -126,7 +126,15 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		return nil
 	}
+	hooks, err := listen(ctx, out, service.APIURL, keys, work)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hooks.receiver.Stop()) }()
 	if err := showSchedule(ctx, out, service.APIURL, account); err != nil {
+		return err
+	}
+	if err := hooks.show(ctx, account); err != nil {
 		return err
 	}
 	if err := showMetrics(ctx, out, service); err != nil {

@@ -1,4 +1,6 @@
-package main
+// Package queue sends messages to queues of SQS: to those of the scheduled checks, and to
+// that of the deliveries to webhooks.
+package queue
 
 import (
 	"cmp"
@@ -18,16 +20,58 @@ import (
 
 	"carrierlink/shared/invocation"
 	"carrierlink/shared/schedule"
+	"carrierlink/shared/webhook"
 )
 
-// queue is a refresh queue in SQS.
+// Refresh is a queue of scheduled checks, or of rounds of parcels.
+type Refresh struct{ queue }
+
+// NewRefresh returns the queue with a URL.
+func NewRefresh(api API, url string) Refresh { return Refresh{queue{api, url}} }
+
+// Send sends messages in concurrent batches. It sends as many as it can; the error tells
+// how many it could not, and why one of them was refused.
+func (q Refresh) Send(ctx context.Context, messages []schedule.Delayed) error {
+	all := make([]message, len(messages))
+	for i, m := range messages {
+		all[i] = message{body: m.Message, delay: m.Delay}
+	}
+	return q.send(ctx, all)
+}
+
+// Deliveries is the queue of webhooks that have something to deliver.
+type Deliveries struct{ queue }
+
+// NewDeliveries returns the queue with a URL.
+func NewDeliveries(api API, url string) Deliveries { return Deliveries{queue{api, url}} }
+
+// Send sends a message for each webhook: see Refresh.Send. A delay is rounded up to whole
+// seconds. The message's group is the partner: with groups SQS hands out those of one with
+// few messages first, so that a partner with many webhooks does not delay the others (SQS
+// Developer Guide, "Amazon SQS fair queues").
+func (q Deliveries) Send(ctx context.Context, refs []webhook.Ref, delay time.Duration) error {
+	all := make([]message, len(refs))
+	for i, ref := range refs {
+		all[i] = message{webhook.MessageFor(ref), delay, strconv.FormatInt(ref.PartnerID, 10)}
+	}
+	return q.send(ctx, all)
+}
+
+// queue is a queue in SQS.
 type queue struct {
-	api sqsAPI
+	api API
 	url string
 }
 
-// sqsAPI is what the queue calls of the SQS client.
-type sqsAPI interface {
+// message is what a queue gets.
+type message struct {
+	body  any // encoded as JSON
+	delay time.Duration
+	group string // empty: none
+}
+
+// API is what a queue calls of the SQS client.
+type API interface {
 	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
 	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
 }
@@ -42,7 +86,7 @@ const maxConcurrent = 10
 
 // Backlog returns the sum of the messages that are waiting, delayed and in work. SQS
 // gives approximate numbers.
-func (q *queue) Backlog(ctx context.Context) (int, error) {
+func (q queue) Backlog(ctx context.Context) (int, error) {
 	names := []types.QueueAttributeName{
 		types.QueueAttributeNameApproximateNumberOfMessages,
 		types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
@@ -63,9 +107,7 @@ func (q *queue) Backlog(ctx context.Context) (int, error) {
 	return sum, nil
 }
 
-// Send sends messages in concurrent batches. It sends as many as it can; the error
-// tells how many it could not, and why one of them was refused.
-func (q *queue) Send(ctx context.Context, messages []schedule.Delayed) error {
+func (q queue) send(ctx context.Context, messages []message) error {
 	batches := slices.Collect(slices.Chunk(messages, batchSize))
 	errs := make([]error, len(batches))
 	var next, lost atomic.Int64
@@ -92,17 +134,21 @@ func (q *queue) Send(ctx context.Context, messages []schedule.Delayed) error {
 
 // sendBatch sends one batch. It returns how many messages were not sent, and why one
 // of them was not; SQS's own text, which may quote a message, is left out.
-func (q *queue) sendBatch(ctx context.Context, batch []schedule.Delayed) (lost int, err error) {
+func (q queue) sendBatch(ctx context.Context, batch []message) (lost int, err error) {
 	in := &sqs.SendMessageBatchInput{QueueUrl: &q.url}
 	for i, m := range batch {
-		body, err := json.Marshal(m.Message)
+		body, err := json.Marshal(m.body)
 		if err != nil {
 			return len(batch), fmt.Errorf("encoding a message: %w", err)
 		}
 		id, text := strconv.Itoa(i), string(body)
-		in.Entries = append(in.Entries, types.SendMessageBatchRequestEntry{
-			Id: &id, MessageBody: &text, DelaySeconds: int32(m.Delay / time.Second), //nolint:gosec // less than a minute
-		})
+		entry := types.SendMessageBatchRequestEntry{
+			Id: &id, MessageBody: &text, DelaySeconds: int32((m.delay + time.Second - 1) / time.Second), //nolint:gosec // 15 minutes at most
+		}
+		if m.group != "" {
+			entry.MessageGroupId = &m.group
+		}
+		in.Entries = append(in.Entries, entry)
 	}
 	out, err := q.api.SendMessageBatch(ctx, in)
 	switch {

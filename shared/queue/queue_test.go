@@ -1,4 +1,4 @@
-package main
+package queue
 
 import (
 	"context"
@@ -22,6 +22,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/schedule"
+	"carrierlink/shared/webhook"
 )
 
 // fakeSQS refuses the messages of some accounts, and whole batches with a message of
@@ -88,7 +89,7 @@ func TestSendFails(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			q := &queue{api: tc.api, url: "queue"}
+			q := NewRefresh(tc.api, "queue")
 			err := q.Send(t.Context(), numbered(25))
 			if err == nil || err.Error() != tc.want {
 				t.Errorf("Send = %v, want %s", err, tc.want)
@@ -102,9 +103,9 @@ func TestSendFails(t *testing.T) {
 
 // TestBacklog: messages that are waiting, delayed and in work count.
 func TestBacklog(t *testing.T) {
-	q := &queue{api: &fakeSQS{attributes: map[string]string{
+	q := NewDeliveries(&fakeSQS{attributes: map[string]string{
 		"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "20", "ApproximateNumberOfMessagesNotVisible": "300",
-	}}}
+	}}, "queue")
 	if n, err := q.Backlog(t.Context()); err != nil || n != 321 {
 		t.Errorf("Backlog = %d, %v, want 321", n, err)
 	}
@@ -128,7 +129,7 @@ func TestSendConcurrently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &slowSQS{}
 		start := time.Now()
-		if err := (&queue{api: api, url: "queue"}).Send(t.Context(), numbered(20_000)); err != nil {
+		if err := NewRefresh(api, "queue").Send(t.Context(), numbered(20_000)); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took > 10*time.Second || api.sent.Load() != 20_000 {
@@ -138,7 +139,7 @@ func TestSendConcurrently(t *testing.T) {
 }
 
 func TestBacklogFails(t *testing.T) {
-	q := &queue{api: &fakeSQS{attributes: map[string]string{"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "x"}}}
+	q := NewRefresh(&fakeSQS{attributes: map[string]string{"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "x"}}, "queue")
 	if n, err := q.Backlog(t.Context()); err == nil || !strings.Contains(err.Error(), "ApproximateNumberOfMessagesDelayed") {
 		t.Errorf("Backlog with a broken number = %d, %v, want an error about it", n, err)
 	}
@@ -150,7 +151,7 @@ func TestBacklogFails(t *testing.T) {
 func TestQueue(t *testing.T) {
 	url := calltrace.Emulator(t, emulator.StartMiniStack)
 	client := sqs.NewFromConfig(emulator.Config(url))
-	absent := &queue{api: client, url: url + "/000000000000/absent"}
+	absent := NewRefresh(client, url+"/000000000000/absent")
 	if n, err := absent.Backlog(t.Context()); err == nil {
 		t.Errorf("Backlog of an absent queue = %d, want an error", n)
 	}
@@ -162,7 +163,7 @@ func TestQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &queue{api: client, url: *made.QueueUrl}
+	q := NewRefresh(client, *made.QueueUrl)
 	backlog := func(least int) {
 		t.Helper()
 		if n, err := q.Backlog(t.Context()); err != nil || n < least {
@@ -211,4 +212,55 @@ func TestQueue(t *testing.T) {
 		}
 	}
 	backlog(25) // messages in work count
+}
+
+// TestDeliveries: SQS takes messages for webhooks, grouped by partner, each after its delay.
+func TestDeliveries(t *testing.T) {
+	client := sqs.NewFromConfig(emulator.Config(calltrace.Emulator(t, emulator.StartMiniStack)))
+	made, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("deliveries")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := NewDeliveries(client, *made.QueueUrl)
+	var refs []webhook.Ref
+	for i := range int64(11) {
+		refs = append(refs, webhook.Ref{Owner: webhook.Owner{PartnerID: 5 + i%2, AccountID: i}, ID: "se-" + strconv.FormatInt(i, 10)})
+	}
+	if err := q.Send(t.Context(), refs[:1], webhook.LongestDelay); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Send(t.Context(), refs[1:], time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	got := map[webhook.Ref]bool{}
+	for len(got) < 10 {
+		out, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: made.QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 20, VisibilityTimeout: 60})
+		if err != nil {
+			t.Fatalf("received %d messages, then %v", len(got), err)
+		}
+		for _, r := range out.Messages {
+			ref, err := webhook.DecodeMessage(*r.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[ref] = true
+		}
+	}
+	if got[refs[0]] {
+		t.Error("a message came before its delay was over")
+	}
+}
+
+// TestDelayIsRoundedUp: no message comes before its time.
+func TestDelayIsRoundedUp(t *testing.T) {
+	for delay, want := range map[time.Duration]int32{0: 0, 1: 1, time.Second: 1, time.Second + 1: 2, webhook.LongestDelay: 900} {
+		api := &fakeSQS{}
+		if err := NewDeliveries(api, "queue").Send(t.Context(), []webhook.Ref{{Owner: webhook.Owner{PartnerID: 7}, ID: "se-1"}}, delay); err != nil {
+			t.Fatal(err)
+		}
+		e := api.batches[0][0]
+		if e.DelaySeconds != want || *e.MessageGroupId != "7" || *e.MessageBody != `{"partner_id":7,"account_id":0,"webhook_id":"se-1"}` {
+			t.Errorf("a delay of %v is sent as %d s, group %s, body %s, want %d s", delay, e.DelaySeconds, *e.MessageGroupId, *e.MessageBody, want)
+		}
+	}
 }
