@@ -168,14 +168,14 @@ func TestTwoAccounts(t *testing.T) {
 func TestPaused(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		pause, resume func(w *world, t *testing.T)
+		pause, resume func(t *testing.T, w *world)
 		by            string // the API key that is used afterwards
 	}{
-		"the account is disabled": {(*world).disable, (*world).enable, "se-1"},
+		"the account is disabled": {disable, enable, "se-1"},
 		"the connection requires action": {
 			becomes(connection.ActionRequired), becomes(connection.Active), "se-1",
 		},
-		"the connection is unlinked": {becomes(connection.Disconnected), (*world).another, "se-2"},
+		"the connection is unlinked": {becomes(connection.Disconnected), another, "se-2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +185,7 @@ func TestPaused(t *testing.T) {
 			w.link(t, 71, "se-9", carrier.StarTrack) // of no use for these
 			w.run(t, time.Hour)
 			calls := len(w.calls["se-1"])
-			tc.pause(w, t)
+			tc.pause(t, w)
 			w.run(t, 50*time.Hour)
 			if n := len(w.calls["se-1"]); n != calls || len(w.calls["se-9"]) > 0 {
 				t.Errorf("%d calls of the carrier while paused, want %d", n, calls)
@@ -197,7 +197,7 @@ func TestPaused(t *testing.T) {
 			}
 			w.answer = func(string, string, time.Time) tracking.CarrierAnswer { return says("In transit") }
 			w.calls = map[string][]call{}
-			tc.resume(w, t)
+			tc.resume(t, w)
 			w.run(t, 61*time.Minute)
 			equal(t, "calls with the key that works", w.asked(tc.by), []int{3})
 			equal(t, "events", len(w.events(t, 71)), 3)
@@ -206,8 +206,8 @@ func TestPaused(t *testing.T) {
 }
 
 // becomes gives the connection se-1 a status.
-func becomes(status connection.Status) func(*world, *testing.T) {
-	return func(w *world, t *testing.T) {
+func becomes(status connection.Status) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
 		t.Helper()
 		row, err := w.Connection(t.Context(), 71, "se-1")
 		row.Status = status
@@ -221,17 +221,17 @@ func becomes(status connection.Status) func(*world, *testing.T) {
 }
 
 // another links another connection to the same carrier.
-func (w *world) another(t *testing.T) {
+func another(t *testing.T, w *world) {
 	t.Helper()
 	w.link(t, 71, "se-2", post)
 }
 
-func (w *world) enable(t *testing.T) {
+func enable(t *testing.T, w *world) {
 	t.Helper()
 	w.activate(t, true)
 }
 
-func (w *world) disable(t *testing.T) {
+func disable(t *testing.T, w *world) {
 	t.Helper()
 	w.activate(t, false)
 }
