@@ -5450,7 +5450,7 @@ type CreatedWebhook struct {
 	Enabled bool `json:"enabled"`
 
 	// Event ShipEngine's: one of the events, for clients that know one only. It is `carrier_connected` if the webhook gets that, as with
-	// `*`, and else the first of `events`.
+	// `*`, else `track` if it gets that, and else the first of `events`.
 	Event string `json:"event"`
 
 	// Events What is sent to the webhook.
@@ -6041,7 +6041,7 @@ type RotatedWebhook struct {
 	Enabled bool `json:"enabled"`
 
 	// Event ShipEngine's: one of the events, for clients that know one only. It is `carrier_connected` if the webhook gets that, as with
-	// `*`, and else the first of `events`.
+	// `*`, else `track` if it gets that, and else the first of `events`.
 	Event string `json:"event"`
 
 	// Events What is sent to the webhook.
@@ -6656,7 +6656,7 @@ type Webhook struct {
 	Enabled bool `json:"enabled"`
 
 	// Event ShipEngine's: one of the events, for clients that know one only. It is `carrier_connected` if the webhook gets that, as with
-	// `*`, and else the first of `events`.
+	// `*`, else `track` if it gets that, and else the first of `events`.
 	Event string `json:"event"`
 
 	// Events What is sent to the webhook.
