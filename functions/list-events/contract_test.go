@@ -241,7 +241,7 @@ func changeConnections(t *testing.T, d *front) {
 		d.Pass(time.Hour)
 	}
 	for range 2 { // by the schedule, on two days
-		d.Pass(25 * time.Hour)
+		d.Pass(27 * time.Hour) // a day, with its jitter
 		_, err := d.Connections.Refresh(ctx, connection.Due{AccountID: 71, ConnectionID: expiring.ID}, health.Breaker{})
 		ok(err)
 	}

@@ -454,7 +454,7 @@ func TestReadsAreConsistent(t *testing.T) {
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
 		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem", "Query",
 		"Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
-		"Query", "Query", "Query", "BatchGetItem",
+		"Query", "Query", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

@@ -369,6 +369,9 @@ func TestConflictThatEnds(t *testing.T) {
 	}
 }
 
+// hook is a webhook.
+var hook = webhook.Ref{Owner: webhook.Owner{PartnerID: 1}, ID: "se-1"} // never changes
+
 // everyMethod has a call of each method of the Store.
 var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"UseKey": use, "ClaimIdempotency": claim, "ReleaseIdempotency": release, "ClaimCheck": check, "ClaimDue": due, "RecordCheck": recordAll,
@@ -405,6 +408,46 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	},
 	"EndRound": func(ctx context.Context, s *store.Store) error {
 		return s.EndRound(ctx, parcel.Round{AccountID: 1}, effects.Effects{}, time.Time{}, func(r parcel.Round) (parcel.Round, bool) { return r, true })
+	},
+	"AddPending": func(ctx context.Context, s *store.Store) error {
+		return s.AddPending(ctx, []webhook.Pending{{Ref: hook, EventID: "se-2", RequestedAt: time.Unix(1, 0)}})
+	},
+	"DropPending": func(ctx context.Context, s *store.Store) error {
+		return s.DropPending(ctx, webhook.Pending{Ref: hook, EventID: "se-2", RequestedAt: time.Unix(1, 0)})
+	},
+	"ListPending": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.ListPending(ctx, hook, 1, time.Unix(0, 0))
+		return err
+	},
+	"LoadPending": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.LoadPending(ctx, webhook.Pending{Ref: hook, EventID: "se-2"}, time.Unix(0, 0))
+		return err
+	},
+	"SaveDelivery": func(ctx context.Context, s *store.Store) error {
+		return s.SaveDelivery(ctx, webhook.Delivery{Ref: hook, EventID: "se-2", RequestedAt: time.Unix(1, 0)})
+	},
+	"Delivery": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Delivery(ctx, hook, "se-2")
+		return err
+	},
+	"ListDeliveries": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.ListDeliveries(ctx, hook, webhook.DeliveryListing{Limit: 1})
+		return err
+	},
+	"MarkDue": func(ctx context.Context, s *store.Store) error {
+		return s.MarkDue(ctx, []webhook.Ref{hook}, time.Unix(0, 0))
+	},
+	"ClaimRun": func(ctx context.Context, s *store.Store) error {
+		_, err := s.ClaimRun(ctx, hook, time.Unix(1, 0), time.Unix(0, 0))
+		return err
+	},
+	"EndRun": func(ctx context.Context, s *store.Store) error {
+		_, err := s.EndRun(ctx, &webhook.Run{Ref: hook}, webhook.End{}, time.Unix(0, 0))
+		return err
+	},
+	"DueWebhooks": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.DueWebhooks(ctx, time.Unix(0, 0), 1)
+		return err
 	},
 	"ListEvents": func(ctx context.Context, s *store.Store) error {
 		_, _, err := s.ListEvents(ctx, effects.Listing{PartnerID: 1, Limit: 1})
