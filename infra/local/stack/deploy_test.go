@@ -56,7 +56,7 @@ func TestReadTemplate(t *testing.T) {
 	if diff := cmp.Diff(queues, got.queues, cmp.AllowUnexported(queue{})); diff != "" {
 		t.Errorf("queues (-want +got):\n%s", diff)
 	}
-	newEvents := []string{`{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"EVENTS#"}]}}}}`}
+	newEvents := []string{`{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"EVENTS#"}]}},"NewImage":{"type":{"S":[{"anything-but":["secret_read"]}]}}}}`}
 	mappings := map[string]mapping{
 		"RefreshMapping": {
 			source: "RefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
