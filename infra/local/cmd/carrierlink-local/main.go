@@ -131,6 +131,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, hooks.receiver.Stop()) }()
+	if err := hooks.registerParcel(ctx, account); err != nil {
+		return err
+	}
 	if err := showSchedule(ctx, out, service.APIURL, account); err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func showSchedule(ctx context.Context, out io.Writer, api string, account mainAc
 			CarrierID string `json:"carrier_id"`
 		}
 		status, _, err := c.send(ctx, request{
-			title:  fmt.Sprintf("%d. The merchant links a connection %s.", 16+i, s.name),
+			title:  fmt.Sprintf("%d. The merchant links a connection %s.", 17+i, s.name),
 			method: http.MethodPost, path: "/v1/connections/carriers/australia_post", headers: [][2]string{merchant, {"Idempotency-Key", "demo-" + s.number}},
 			body: `{"nickname":"A connection ` + s.name + `","account_number":"` + s.number + `","refresh_policy":"hourly",` +
 				`"api_key":"6d8c1c0e-52c4-4f4e-9a3c-2f1f7a3f1b` + s.number[8:] + `","api_secret":"xH7nQ2mWp4Rt"}`,
