@@ -2,6 +2,7 @@ package parcel_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,19 +11,33 @@ import (
 )
 
 // TestReads: the audit log has how often the credentials were read on each day, the last one
-// included.
+// included; also if parcels are registered all the time.
 func TestReads(t *testing.T) {
 	t.Parallel()
+	for name, every := range map[string]time.Duration{"registered once": 80 * time.Hour, "registered all the time": 5 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			reads(t, every)
+		})
+	}
+}
+
+func reads(t *testing.T, every time.Duration) {
+	t.Helper()
 	w := newWorld(t)
 	w.account(t, 71)
-	w.start(t, w.link(t, 71, "se-1", post), numbers(30)...) // three calls each time
+	conn := w.link(t, 71, "se-1", post)
+	w.start(t, conn, numbers(30)...) // three calls each time
 	w.answer = func(_, _ string, now time.Time) tracking.CarrierAnswer {
 		if now.Sub(start) < 60*time.Hour {
 			return says("In transit")
 		}
 		return says("Delivered")
 	}
-	w.run(t, 80*time.Hour)
+	for ; w.clock.Sub(start) < 70*time.Hour; w.run(t, every) {
+		w.start(t, conn, fmt.Sprint("ZZ92", w.clock.Unix()))
+	}
+	w.run(t, 10*time.Hour)
 	want := map[string]int{}
 	for _, c := range w.calls["se-1"] {
 		want[c.at.UTC().Format(time.DateOnly)]++

@@ -185,7 +185,7 @@ func (g *registration) roundPart(it kit.Item) (parcel.Round, kit.Part, error) {
 	if stored.DueAt.Before(next.DueAt) {
 		next.DueAt = stored.DueAt
 	}
-	next.LeaseUntil, next.Failures, next.Version = stored.LeaseUntil, stored.Failures, stored.Version+1
+	next.LeaseUntil, next.Failures, next.Reads, next.Version = stored.LeaseUntil, stored.Failures, stored.Reads, stored.Version+1
 	return next, g.store.table.Replace(kit.PartRound, roundItem(&next), stored.Version), nil
 }
 
