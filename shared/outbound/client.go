@@ -98,7 +98,7 @@ var (
 )
 
 // Send posts a JSON body. An answer of any status is a Result without an error, a redirect
-// too: it is not followed. Without an answer the error is one of those above or, if ctx
+// too: it is not followed. So is 101, whose connection is closed unread. Without an answer the error is one of those above or, if ctx
 // has ended, that of ctx, which says nothing about the receiver. It never quotes the URL,
 // an address or what the other side has sent.
 func (c *Client) Send(ctx context.Context, url string, header http.Header, body []byte) (Result, error) {
@@ -123,8 +123,15 @@ func (c *Client) Send(ctx context.Context, url string, header http.Header, body 
 		return r, failure(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	defer time.AfterFunc(answerTime, cancel).Stop()
 	r.Status = resp.StatusCode
+	if r.Status < http.StatusOK {
+		// The receiver switches protocols: the body is the connection itself, which knows no
+		// deadline and may stay open for ever.
+		return r, nil
+	}
+	defer time.AfterFunc(answerTime, cancel).Stop()
+	// Nothing is read past the time of the request, whatever the body is.
+	defer context.AfterFunc(sending, func() { _ = resp.Body.Close() })()
 	r.RetryAfter = wait.RetryAfter(resp.Header.Get("Retry-After"), c.options.Now(), longestRetryAfter)
 	r.Answer, _ = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // the status counts, however the body ends
 	return r, nil

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -195,7 +196,6 @@ func TestSend(t *testing.T) {
 			Result{Status: 503, RetryAfter: 10 * time.Minute, Answer: []byte{}},
 		},
 		{"busy for a year", "HTTP/1.1 503 Busy\r\nRetry-After: 31536000\r\nContent-Length: 0\r\n\r\n", Result{Status: 503, RetryAfter: 24 * time.Hour, Answer: []byte{}}},
-		{"another protocol", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nabc", Result{Status: 101, Answer: []byte("abc")}},
 		{"answer that ends early", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Result{Status: 200, Answer: []byte("abc")}},
 		{"answer with broken chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz", Result{Status: 200, Answer: []byte("abc")}},
 		{"compressed answer", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", Result{Status: 200, Answer: []byte("abc")}},
@@ -210,6 +210,61 @@ func TestSend(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(Result{}, "Latency")); diff != "" {
 				t.Errorf("Send (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestSwitchingProtocols: a receiver that switches protocols and keeps the connection open
+// holds nobody up, whether it writes or not.
+func TestSwitchingProtocols(t *testing.T) {
+	ended := make(chan error, 1)
+	treat := func(writes bool) func(conn net.Conn) {
+		return func(conn net.Conn) {
+			raw("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\nRetry-After: 9\r\n\r\n")(conn)
+			if writes {
+				_, _ = io.WriteString(conn, "abc")
+			}
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_, err := io.Copy(io.Discard, conn)
+			ended <- err
+		}
+	}
+	s := httptest.NewUnstartedServer(http.NotFoundHandler()) // for its certificate
+	s.StartTLS()
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	overTLS := func(treat func(net.Conn)) func(net.Conn) {
+		return func(conn net.Conn) { treat(tls.Server(conn, &tls.Config{Certificates: s.TLS.Certificates})) } //nolint:gosec // a test's
+	}
+	secure := func(url string) string {
+		return "https://example.com:" + url[strings.LastIndex(url, ":")+1:]
+	}
+	for name, url := range map[string]string{
+		"http": serve(t, treat(false)), "http, writes": serve(t, treat(true)),
+		"TLS": secure(serve(t, overTLS(treat(false)))), "TLS, writes": secure(serve(t, overTLS(treat(true)))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			type sent struct {
+				got Result
+				err error
+			}
+			done := make(chan sent, 1)
+			go func() {
+				got, err := New(Options{Rules: local, Roots: roots, Resolver: names(t, toLoopback)}).Send(t.Context(), url, nil, []byte(`{}`))
+				done <- sent{got, err}
+			}()
+			select {
+			case s := <-done:
+				if diff := cmp.Diff(Result{Status: 101}, s.got, cmpopts.IgnoreFields(Result{}, "Latency")); diff != "" || s.err != nil {
+					t.Errorf("Send = %v, result (-want +got):\n%s", s.err, diff)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("Send has not returned after 10 s")
+			}
+			if err := <-ended; err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection was left open")
 			}
 		})
 	}
