@@ -86,12 +86,20 @@ const maxConcurrent = 10
 
 // Backlog returns the sum of the messages that are waiting, delayed and in work. SQS
 // gives approximate numbers.
-func (q queue) Backlog(ctx context.Context) (int, error) {
-	names := []types.QueueAttributeName{
-		types.QueueAttributeNameApproximateNumberOfMessages,
-		types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
-		types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
-	}
+func (q Refresh) Backlog(ctx context.Context) (int, error) {
+	return q.count(ctx, types.QueueAttributeNameApproximateNumberOfMessages, types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
+		types.QueueAttributeNameApproximateNumberOfMessagesNotVisible)
+}
+
+// Backlog returns the sum of the messages that are waiting and in work. Those that are
+// delayed are of webhooks that wait or pause, however many these are: they keep no run
+// from beginning.
+func (q Deliveries) Backlog(ctx context.Context) (int, error) {
+	return q.count(ctx, types.QueueAttributeNameApproximateNumberOfMessages, types.QueueAttributeNameApproximateNumberOfMessagesNotVisible)
+}
+
+// count returns the sum of attributes of the queue.
+func (q queue) count(ctx context.Context, names ...types.QueueAttributeName) (int, error) {
 	out, err := q.api.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: names})
 	if err != nil {
 		return 0, fmt.Errorf("reading the queue's attributes: %w", err)

@@ -36,8 +36,13 @@ type fakeSQS struct {
 	batches [][]types.SendMessageBatchRequestEntry
 }
 
-func (p *fakeSQS) GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
-	return &sqs.GetQueueAttributesOutput{Attributes: p.attributes}, nil
+// GetQueueAttributes answers with what is asked for.
+func (p *fakeSQS) GetQueueAttributes(_ context.Context, in *sqs.GetQueueAttributesInput, _ ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
+	asked := map[string]string{}
+	for _, name := range in.AttributeNames {
+		asked[string(name)] = p.attributes[string(name)]
+	}
+	return &sqs.GetQueueAttributesOutput{Attributes: asked}, nil
 }
 
 func (p *fakeSQS) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
@@ -101,13 +106,17 @@ func TestSendFails(t *testing.T) {
 	}
 }
 
-// TestBacklog: messages that are waiting, delayed and in work count.
+// TestBacklog: messages that are waiting and in work count, and of checks those that are
+// delayed; of deliveries these are of webhooks that pause.
 func TestBacklog(t *testing.T) {
-	q := NewDeliveries(&fakeSQS{attributes: map[string]string{
-		"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "20", "ApproximateNumberOfMessagesNotVisible": "300",
-	}}, "queue")
-	if n, err := q.Backlog(t.Context()); err != nil || n != 321 {
-		t.Errorf("Backlog = %d, %v, want 321", n, err)
+	api := &fakeSQS{attributes: map[string]string{
+		"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "2000", "ApproximateNumberOfMessagesNotVisible": "30",
+	}}
+	if n, err := NewRefresh(api, "queue").Backlog(t.Context()); err != nil || n != 2031 {
+		t.Errorf("Backlog of checks = %d, %v, want 2031", n, err)
+	}
+	if n, err := NewDeliveries(api, "queue").Backlog(t.Context()); err != nil || n != 31 {
+		t.Errorf("Backlog of deliveries = %d, %v, want 31", n, err)
 	}
 }
 

@@ -39,6 +39,7 @@ type delivering struct {
 	deliverer  webhook.Deliverer
 
 	messages chan webhook.Ref // visible ones
+	working  atomic.Int32     // messages in work
 	lose     atomic.Bool      // messages
 
 	mu        sync.Mutex
@@ -117,9 +118,11 @@ func (d *delivering) consume(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case ref := <-d.messages:
+			d.working.Add(1)
 			run, cancel := context.WithTimeout(ctx, 38500*time.Millisecond)
 			_, err := d.deliverer.Deliver(run, ref)
 			cancel()
+			d.working.Add(-1)
 			d.mu.Lock()
 			d.runs[ref]++
 			if err != nil && ctx.Err() == nil {
@@ -150,8 +153,10 @@ func (d *delivering) pass(ctx context.Context) {
 	}
 }
 
-// Backlog is that of the queue.
-func (d *delivering) Backlog(context.Context) (int, error) { return len(d.messages), nil }
+// Backlog is that of the queue: what is visible and what is in work.
+func (d *delivering) Backlog(context.Context) (int, error) {
+	return len(d.messages) + int(d.working.Load()), nil
+}
 
 // Send passes messages on after their delay.
 func (d *delivering) Send(_ context.Context, refs []webhook.Ref, delay time.Duration) error {

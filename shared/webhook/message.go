@@ -33,7 +33,7 @@ func DecodeMessage(body string) (Ref, error) {
 
 // Queue carries messages to the deliverer.
 type Queue interface {
-	// Backlog returns about how many messages the queue holds.
+	// Backlog returns about how many messages the queue holds that may be worked on by now.
 	Backlog(ctx context.Context) (int, error)
 	// Send sends a message for each webhook, after a delay in whole seconds.
 	Send(ctx context.Context, refs []Ref, delay time.Duration) error
