@@ -386,7 +386,7 @@ func TestSchedule(t *testing.T) {
 			}
 			setItem(t, accountPK(s.ID), "CARRIER#"+s.id, item{"previous_until": num(time.Now().UnixMilli())})
 			eventually(t, checkWithin, "no check has taken the previous version from the row", func() bool {
-				if got := told(s.check(t)); got != "manual ok active" {
+				if got := told(s.check(t)); !strings.HasSuffix(got, " ok active") { // the schedule may be first
 					t.Errorf("the check = %s", got)
 				}
 				row = rowOf(t, s.merchant, s.id)
