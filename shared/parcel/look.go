@@ -27,7 +27,7 @@ type Rounds interface {
 	// to do.
 	ClaimRound(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (Round, error)
 	// RoundParcels reads the first parcels of a round, at most limit of each brand.
-	RoundParcels(ctx context.Context, r Round, limit int, now time.Time) (found []Parcel, more bool, err error)
+	RoundParcels(ctx context.Context, r Round, limit int) (found []Parcel, more bool, err error)
 	// RecordLooks writes parcels and their events. What has changed since it was read stays
 	// as it is.
 	RecordLooks(ctx context.Context, looks []Look, by effects.By, now time.Time) error
@@ -113,7 +113,7 @@ type round struct {
 	answer bool          // a call brought one
 	wait   time.Duration // until a call is allowed
 	more   bool          // parcels are still due
-	keep   bool          // parcels remain
+	keep   bool          // there are parcels, or there may be
 	conn   *connection.Connection
 	reads  int // of its credentials, at most
 }
@@ -138,7 +138,8 @@ func (r *round) readings() (effects.Effects, error) {
 	return fx.With(r.Random, now, reports...)
 }
 
-// next returns the round as it will be. stored is as it is now.
+// next returns the round as it will be. stored is as it is now. The index may be late, so one
+// that finds nothing is removed only if the one before, and no registration since, was empty too.
 func (r *round) next(stored Round) (next Round, keep bool) {
 	now := r.Now()
 	next = stored
@@ -163,7 +164,8 @@ func (r *round) next(stored Round) (next Round, keep bool) {
 	if fresh && !r.failed && first.Before(next.DueAt) {
 		next.DueAt = first
 	}
-	return next, r.keep || fresh
+	next.Empty = !r.keep && !fresh
+	return next, !next.Empty || !stored.Empty
 }
 
 // run makes the round. A failure is one of ours; that of the carrier is noted.
@@ -186,7 +188,7 @@ func (r *round) run(ctx context.Context) error {
 	}
 	r.conn, r.CredentialID = conn, conn.CredentialID
 	const most = tracking.LooksPerMinute * tracking.MaxNumbers
-	parcels, more, err := r.Store.RoundParcels(ctx, r.Round, most, r.began)
+	parcels, more, err := r.Store.RoundParcels(ctx, r.Round, most)
 	if err != nil {
 		return err
 	}
@@ -194,7 +196,7 @@ func (r *round) run(ctx context.Context) error {
 	if slices.ContainsFunc(parcels, foreign) {
 		return r.drop(ctx, foreign)
 	}
-	r.keep = len(parcels) > 0
+	r.keep = len(parcels) > 0 || more
 	batches := r.batches(parcels)
 	r.more = more && len(batches) > 0 && due(parcels[len(parcels)-1], r.began)
 	for i, batch := range batches {
@@ -232,12 +234,12 @@ func (r *round) connection(ctx context.Context) (*connection.Connection, error) 
 
 // replacement returns the connection that takes the place of one that was unlinked.
 func (r *round) replacement(ctx context.Context, linked []connection.Connection) (*connection.Connection, error) {
-	parcels, _, err := r.Store.RoundParcels(ctx, r.Round, 1, r.began)
+	parcels, more, err := r.Store.RoundParcels(ctx, r.Round, 1)
 	if err != nil {
 		return nil, err
 	}
 	if len(parcels) == 0 {
-		r.keep = false
+		r.keep = more
 		return nil, nil
 	}
 	return tracking.Choose(linked, parcels[0].Carrier), nil
@@ -247,11 +249,11 @@ func (r *round) replacement(ctx context.Context, linked []connection.Connection)
 // the others stay due. Once a day each goes to the end of the line, so that all have their
 // turn.
 func (r *round) rest(ctx context.Context) error {
-	parcels, more, err := r.Store.RoundParcels(ctx, r.Round, tracking.LooksPerMinute*tracking.MaxNumbers, r.began)
+	parcels, more, err := r.Store.RoundParcels(ctx, r.Round, tracking.LooksPerMinute*tracking.MaxNumbers)
 	if err != nil {
 		return err
 	}
-	r.keep = len(parcels) > 0
+	r.keep = len(parcels) > 0 || more
 	var looks []Look
 	for _, p := range parcels {
 		switch {
@@ -279,11 +281,11 @@ func (r *round) expired(p Parcel) bool {
 // drop removes parcels of which nobody is told any more; of nil, all.
 func (r *round) drop(ctx context.Context, of func(Parcel) bool) error {
 	for !invocation.EndsWithin(ctx, callTime/2) {
-		parcels, more, err := r.Store.RoundParcels(ctx, r.Round, tracking.LooksPerMinute*tracking.MaxNumbers, r.began)
+		parcels, more, err := r.Store.RoundParcels(ctx, r.Round, tracking.LooksPerMinute*tracking.MaxNumbers)
 		if err != nil {
 			return err
 		}
-		r.keep = of != nil || more
+		r.keep = of != nil || more || len(parcels) > 0
 		var looks []Look
 		for _, p := range parcels {
 			if of == nil || of(p) {

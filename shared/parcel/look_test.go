@@ -298,6 +298,56 @@ func TestDeletedAccount(t *testing.T) {
 	equal(t, "calls after the restore", len(w.calls["se-1"]), 10)
 }
 
+// lateIndex is a store whose index of parcels follows the table only later.
+type lateIndex struct {
+	parcel.Rounds
+
+	empty, more func() bool
+}
+
+func (s lateIndex) RoundParcels(ctx context.Context, r parcel.Round, limit int) ([]parcel.Parcel, bool, error) {
+	if s.empty() {
+		return nil, s.more(), nil
+	}
+	return s.Rounds.RoundParcels(ctx, r, limit)
+}
+
+// TestLateIndex: parcels that the index does not have yet are not lost; a round that finds
+// none twice is removed, and comes back with the next registration.
+func TestLateIndex(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		late time.Duration // after the first look is due
+		more bool
+		want int // rounds that remain after it
+	}{
+		"at one round":            {3 * time.Minute, false, 1},
+		"at two rounds":           {2 * time.Hour, false, 0},
+		"while there may be more": {10 * time.Hour, true, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.account(t, 71)
+			conn := w.link(t, 71, "se-1", post)
+			w.start(t, conn, "ZZ910001")
+			w.answer = func(string, string, time.Time) tracking.CarrierAnswer { return says("In transit") }
+			until := parcel.FirstLook("se-1", start, w.service.Timing).Add(tc.late)
+			w.looker.Store = lateIndex{w, func() bool { return w.clock.Before(until) }, func() bool { return tc.more }}
+			w.run(t, until.Sub(start))
+			due, _, err := w.DueRounds(t.Context(), connection.Lane(post), w.clock.Add(2*time.Hour), 10)
+			if err != nil || len(due) != tc.want {
+				t.Errorf("%d rounds remain, %v; want %d", len(due), err, tc.want)
+			}
+			if tc.want == 0 {
+				w.start(t, conn, "ZZ910001")
+			}
+			w.run(t, 61*time.Minute)
+			equal(t, "events", w.events(t, 71), []string{"ZZ910001 IT"})
+		})
+	}
+}
+
 // TestForeignParcels: those of a purged account whose id was given away again are removed, and
 // nobody hears of them.
 func TestForeignParcels(t *testing.T) {

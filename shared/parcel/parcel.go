@@ -214,7 +214,8 @@ type Round struct {
 	DueAt        time.Time
 	RegisteredAt time.Time // of the latest parcel
 	LeaseUntil   time.Time
-	Failures     int // calls of the carrier without an answer, in a row
+	Failures     int  // calls of the carrier without an answer, in a row
+	Empty        bool // the latest round found no parcels: one more like it, and it is removed
 	Reads        connection.Reads
 	Version      int64
 }

@@ -381,7 +381,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ClaimRound", err, good, "UpdateItem")
 		_, err = s.ClaimRound(ctx, due, now.Add(time.Minute), now, health.Timing{})
 		expect("ClaimRound, leased", err, fault.State, "UpdateItem")
-		registered, _, err := s.RoundParcels(ctx, round, 10, now)
+		registered, _, err := s.RoundParcels(ctx, round, 10)
 		expect("RoundParcels", err, good, "Query", "Query", "BatchGetItem")
 		looks := make([]parcel.Look, len(registered))
 		for i, p := range registered {
@@ -448,7 +448,7 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.Breakers(t.Context())
 	_, _ = s.CachedTracking(t.Context(), 1, "se-1", []string{"n"}, time.Time{})
 	_, _, _ = s.ListParcels(t.Context(), parcel.Listing{AccountID: 1, Limit: 1}, time.Time{})
-	_, _, _ = s.RoundParcels(t.Context(), parcel.Round{AccountID: 1}, 1, time.Time{})
+	_, _, _ = s.RoundParcels(t.Context(), parcel.Round{AccountID: 1}, 1)
 	_, _ = s.RegisterParcels(t.Context(), []parcel.Parcel{{AccountID: 1}}, parcel.Round{AccountID: 1}, false, 1, time.Time{})
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",

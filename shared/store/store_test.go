@@ -400,7 +400,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		return err
 	},
 	"RoundParcels": func(ctx context.Context, s *store.Store) error {
-		_, _, err := s.RoundParcels(ctx, parcel.Round{AccountID: 1}, 1, time.Unix(0, 0))
+		_, _, err := s.RoundParcels(ctx, parcel.Round{AccountID: 1}, 1)
 		return err
 	},
 	"RecordLooks": func(ctx context.Context, s *store.Store) error {

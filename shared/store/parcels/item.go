@@ -78,6 +78,7 @@ func roundFields(f *kit.Fields, r *parcel.Round) {
 	f.Time("registered_at", &r.RegisteredAt)
 	f.Time(kit.AttrLease, &r.LeaseUntil)
 	f.Count("failures", &r.Failures)
+	f.Bool("empty", &r.Empty)
 	f.Count(kit.AttrReads, &r.Reads.Count)
 	f.Text(kit.AttrReadsDay, &r.Reads.Day)
 	f.Int(kit.AttrVersion, &r.Version)

@@ -42,14 +42,14 @@ const (
 )
 
 // RegisterParcels registers parcels of one connection, each unless it is registered already,
-// with its round, which is due when r is, or earlier. With move, a registered parcel of
+// with its round, which is due when r is, or earlier, and which comes back if it was lost. With move, a registered parcel of
 // another connection moves to this one. refused has, by number, why a parcel was not
 // registered: parcel.ErrTooManyParcels or ErrTooManyToday. limit is for both.
 //
 // It returns fault.State if other requests keep registering the same parcels: then some may
 // be registered, and a repeat registers the rest.
 func (s *Store) RegisterParcels(ctx context.Context, parcels []parcel.Parcel, r parcel.Round, move bool, limit int, now time.Time) (refused map[string]error, err error) {
-	g := registration{store: s, round: r, move: move, limit: limit, now: now, refused: map[string]error{}}
+	g := registration{store: s, round: r, move: move, limit: limit, now: now, refused: map[string]error{}, by: map[string]bool{}}
 	keys := []kit.Key{kit.RoundKey(r.AccountID, r.ConnectionID)}
 	for _, p := range parcels {
 		keys = append(keys, kit.ParcelKey(p.AccountID, p.Carrier, p.Number))
@@ -61,6 +61,9 @@ func (s *Store) RegisterParcels(ctx context.Context, parcels []parcel.Parcel, r 
 		if err := g.write(ctx, some); err != nil {
 			return nil, fmt.Errorf("registering parcels: %w", err)
 		}
+	}
+	if err := g.putRounds(ctx); err != nil {
+		return nil, fmt.Errorf("putting the rounds of registered parcels: %w", err)
 	}
 	return g.refused, nil
 }
@@ -87,6 +90,7 @@ type registration struct {
 	now     time.Time
 	known   map[kit.Key]kit.Item // as last read, the round's too
 	refused map[string]error     // by number
+	by      map[string]bool      // the connections of parcels that were registered already
 }
 
 // write registers parcels in one transaction, and again without those that are refused.
@@ -148,6 +152,7 @@ func (g *registration) parts(parcels []parcel.Parcel) (parts []kit.Part, added i
 		}
 		registered := !kit.Gone(it, g.now) && stored.Active()
 		if registered && (!g.move || stored.ConnectionID == p.ConnectionID) {
+			g.by[stored.ConnectionID] = true
 			continue
 		}
 		if registered {
@@ -187,6 +192,36 @@ func (g *registration) roundPart(it kit.Item) (parcel.Round, kit.Part, error) {
 	}
 	next.LeaseUntil, next.Failures, next.Reads, next.Version = stored.LeaseUntil, stored.Failures, stored.Reads, stored.Version+1
 	return next, g.store.table.Replace(kit.PartRound, roundItem(&next), stored.Version), nil
+}
+
+// putRounds puts the rounds of parcels that were registered already, if they are absent: so a
+// repeat heals what lost its round.
+func (g *registration) putRounds(ctx context.Context) error {
+	var keys []kit.Key
+	for id := range g.by {
+		if k := kit.RoundKey(g.round.AccountID, id); len(g.known[k]) == 0 {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	found, err := g.store.read(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for id := range g.by {
+		k := kit.RoundKey(g.round.AccountID, id)
+		if len(g.known[k]) > 0 || len(found[k]) > 0 {
+			continue
+		}
+		lost := g.round
+		lost.ConnectionID, lost.Version = id, g.now.UnixMilli()
+		if _, err := g.store.table.Transact(ctx, []kit.Part{g.store.table.Insert(kit.PartRound, roundItem(&lost))}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // counts returns the parts that count new parcels: those of the account, and those of the

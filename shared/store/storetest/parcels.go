@@ -299,11 +299,11 @@ func (s rounds) TestParcelsByDue() {
 	s.registers(9, now, false, other)
 	s.ok(s.look(parcels[0], end))
 	r := parcel.Round{AccountID: c.AccountID, ConnectionID: c.ID}
-	found, more, err := s.RoundParcels(s.Context(), r, 10, now)
+	found, more, err := s.RoundParcels(s.Context(), r, 10)
 	s.ok(err)
 	s.equal("parcels", found, []parcel.Parcel{parcels[4], parcels[3], parcels[2], parcels[1]})
 	s.equal("more", more, false)
-	found, more, err = s.RoundParcels(s.Context(), r, 2, now)
+	found, more, err = s.RoundParcels(s.Context(), r, 2)
 	s.ok(err)
 	s.equal("two of each brand", found, []parcel.Parcel{parcels[4], parcels[3], parcels[1]})
 	s.equal("more", more, true)
@@ -361,6 +361,61 @@ func (s rounds) TestEnds() {
 	s.equal("failures", again.Failures, 3)
 	s.ok(s.EndRound(s.Context(), again, effects.Effects{}, now, func(stored parcel.Round) (parcel.Round, bool) { return stored, false }))
 	s.fails("removed", errOf(s.claim(d, next)), fault.NotFound)
+}
+
+// remove removes a round, as if it was lost.
+func (s rounds) remove(d connection.Due) {
+	s.Helper()
+	r := must(s.claim(d, now.Add(time.Hour)))
+	s.ok(s.EndRound(s.Context(), r, effects.Effects{}, now, func(stored parcel.Round) (parcel.Round, bool) { return stored, false }))
+}
+
+func (s rounds) TestLostRoundComesBackWithARepeat() {
+	d, parcels := s.dueRound(2)
+	s.remove(d)
+	s.registers(2, now, false, parcels...)
+	s.equal("a claim after the repeat", errOf(s.claim(d, d.DueAt)), nil)
+	s.registers(2, now, false, parcels...)
+	s.fails("another repeat leaves the lease", errOf(s.claim(d, d.DueAt)), fault.State)
+}
+
+func (s rounds) TestLostRoundOfAnotherConnectionComesBack() {
+	d, parcels := s.dueRound(1)
+	s.remove(d)
+	through := parcels[0]
+	through.ConnectionID = "se-other"
+	s.registers(2, now, false, through)
+	s.equal("the round of the connection that has the parcel", errOf(s.claim(d, d.DueAt)), nil)
+	d.ConnectionID = "se-other"
+	s.fails("no round of the one that was named", errOf(s.claim(d, d.DueAt)), fault.NotFound)
+}
+
+func (s rounds) TestRegistrationKeepsWhatTheRoundCounts() {
+	d, parcels := s.dueRound(1)
+	r := must(s.claim(d, d.DueAt))
+	reads := connection.Reads{Day: "2026-01-02", Count: 7}
+	s.ok(s.EndRound(s.Context(), r, effects.Effects{}, now, func(stored parcel.Round) (parcel.Round, bool) {
+		stored.DueAt, stored.Reads, stored.Empty = d.DueAt, reads, true
+		return stored, true
+	}))
+	fresh := parcels[0]
+	fresh.Number = "ZZ92"
+	s.registers(9, now, false, fresh)
+	r = must(s.claim(d, d.DueAt))
+	s.equal("readings", r.Reads, reads)
+	s.equal("found empty", r.Empty, false)
+}
+
+func (s rounds) TestParcelThatTheTableMayDrop() {
+	c, parcels := s.some(1)
+	old := parcels[0]
+	old.RegisteredAt = milli(now.Add(-100 * 24 * time.Hour)) // the emulators drop nothing by themselves
+	s.registers(1, now, false, old)
+	found, _, err := s.RoundParcels(s.Context(), parcel.Round{AccountID: c.AccountID, ConnectionID: c.ID}, 10)
+	s.ok(err)
+	s.equal("parcels", found, []parcel.Parcel{old})
+	s.ok(s.look(old, end))
+	s.equal("refused after its end", len(s.registers(1, now.Add(24*time.Hour), false, parcelAt(c, "ZZ92", now))), 0)
 }
 
 func (s rounds) TestEndMeetsARegistration() {
