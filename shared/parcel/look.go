@@ -356,35 +356,43 @@ func (r *round) look(ctx context.Context, env carrier.Environment, conn *connect
 		}
 	}
 	now := r.Now()
-	failures := 0
+	unasked := 0 // or not answered
 	var failure error
 	looks := make([]Look, 0, len(parcels))
 	for _, p := range parcels {
-		if r.expired(p) {
+		a := answers[p.Number]
+		switch {
+		case r.expired(p):
 			looks = append(looks, Look{Parcel: ended(p, EndExpired, now)})
 			continue
-		}
-		a := answers[p.Number]
-		if unanswered(a) {
-			failures++
-			failure = a.Err
-			p.NextLookAt = nextLook(conn.ID, now, lookOnBoardEvery, r.Timing) // the others need not wait for it
-			looks = append(looks, Look{Parcel: p})
+		case !unanswered(a):
+			l, err := r.see(conn, p, a, now)
+			if err != nil {
+				return true, err
+			}
+			looks = append(looks, l)
 			continue
 		}
-		l, err := r.see(conn, p, a, now)
-		if err != nil {
-			return true, err
+		unasked++
+		if failure == nil || fault.Is(a.Err, fault.RateLimited) {
+			failure = a.Err
 		}
-		looks = append(looks, l)
+		if !fault.Is(a.Err, fault.RateLimited) { // the others need not wait for it
+			p.NextLookAt = nextLook(r.ConnectionID, now, lookOnBoardEvery, r.Timing)
+			looks = append(looks, Look{Parcel: p})
+		}
 	}
-	if failures > 0 && failures == len(numbers) {
+	if unasked > 0 && unasked == len(numbers) {
 		r.note(ctx, conn, failure)
 		return true, nil
 	}
 	r.answer = true
 	if err := r.Store.RecordLooks(ctx, looks, bySchedule(), now); err != nil {
 		return true, err
+	}
+	if fault.Is(failure, fault.RateLimited) {
+		r.note(ctx, conn, failure)
+		return true, nil
 	}
 	return false, nil
 }
@@ -412,14 +420,21 @@ func (r *round) note(ctx context.Context, conn *connection.Connection, failure e
 
 // see returns the look at a parcel about which the carrier has answered.
 func (r *round) see(conn *connection.Connection, p Parcel, a tracking.Answer, now time.Time) (Look, error) {
+	older := !a.Live && a.At.Before(p.LookedAt) // than what is known
 	p.LookedAt, p.Brand = now, brandOf(conn, p.Number)
 	p.NextLookAt = nextLook(r.ConnectionID, now, interval(a.Tracking), r.Timing)
 	if errors.Is(a.Err, tracking.ErrAskAlone) {
-		p.Alone, p.NextLookAt = true, now
+		p.Alone, p.NextLookAt, r.more = true, now, true // the culprit keeps the others waiting no longer than the allowance
 		return Look{Parcel: p}, nil
 	}
-	// A number that the carrier refused together with others and still does not know stays alone.
-	p.Alone = p.Alone && a.Fault == tracking.NumberUnknown
+	// A number that the carrier refused together with others and still does not know stays alone,
+	// and has a call of its own: those are fewer.
+	if p.Alone = p.Alone && a.Fault == tracking.NumberUnknown; p.Alone {
+		p.NextLookAt = nextLook(r.ConnectionID, now, aloneInterval(now.Sub(p.RegisteredAt), r.Timing), r.Timing)
+	}
+	if older {
+		return Look{Parcel: p}, nil
+	}
 	if a.Tracking == nil || a.Fault != "" {
 		if a.Fault == tracking.NumberNotTracked && p.Statuses == "" {
 			p = ended(p, EndNotTracked, now)

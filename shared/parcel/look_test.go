@@ -367,7 +367,8 @@ func TestForeignParcels(t *testing.T) {
 }
 
 // TestRefusedTogether: the carrier refuses each call that has a certain number beside others.
-// The others are asked for alone once, and then together again; that number stays alone.
+// The others are asked for alone once, as soon as the allowance permits, and then together
+// again; that number stays alone, and is asked for less often.
 func TestRefusedTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -386,12 +387,76 @@ func TestRefusedTogether(t *testing.T) {
 		}
 		return says("In transit")
 	}
-	w.run(t, 59*time.Minute)
+	w.run(t, parcel.FirstLook("se-1", start, w.service.Timing).Sub(start)+4*time.Minute)
 	equal(t, "sizes of the first calls", w.asked("se-1"), []int{10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1})
 	equal(t, "events", len(w.events(t, 71)), 9)
 	w.calls = map[string][]call{}
-	w.run(t, 6*time.Hour)
-	equal(t, "sizes of the next calls", w.asked("se-1"), []int{9, 1})
+	w.run(t, 7*time.Hour)
+	equal(t, "sizes of the next calls", w.asked("se-1"), []int{9})
+	w.calls = map[string][]call{}
+	w.run(t, 4*24*time.Hour)
+	var alone []time.Duration
+	last := start
+	for _, c := range w.calls["se-1"] {
+		if slices.Contains(c.numbers, bad) {
+			equal(t, "beside it", c.numbers, []string{bad})
+			alone = append(alone, c.at.Sub(last).Round(time.Hour))
+			last = c.at
+		}
+	}
+	equal(t, "its intervals", alone, []time.Duration{11 * time.Hour, 12 * time.Hour, 12 * time.Hour, 24 * time.Hour, 24 * time.Hour})
+}
+
+// TestAllowanceEndsWithinACall: some of a call are in the cache, and for the others no call is
+// left. What is known is recorded, and the others are asked for when the allowance permits.
+func TestAllowanceEndsWithinACall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.account(t, 71)
+	conn := w.link(t, 71, "se-1", post)
+	all := numbers(5)
+	w.start(t, conn, all...)
+	w.answer = func(string, string, time.Time) tracking.CarrierAnswer { return says("In transit") }
+	w.clock = parcel.FirstLook("se-1", start, w.service.Timing)
+	for i := range tracking.CallsPerMinute {
+		of := fmt.Sprint("ZZ93000", i)
+		if i == 0 {
+			of = all[2]
+		}
+		if _, err := w.tracking.Track(t.Context(), tracking.Request{Account: a, Connection: conn, Numbers: []string{of}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.rounds(t)
+	equal(t, "events at first", w.events(t, 71), []string{all[2] + " IT"})
+	w.run(t, 2*time.Minute)
+	equal(t, "events two minutes later", len(w.events(t, 71)), 5)
+}
+
+// TestOlderAnswer: an answer of the cache that is older than what a look has told is not told
+// after it.
+func TestOlderAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(t, 71)
+	w.start(t, w.link(t, 71, "se-1", post), "ZZ910001")
+	w.answer = func(string, string, time.Time) tracking.CarrierAnswer { return says("In transit") }
+	w.run(t, time.Hour)
+	old := says("Initiated").Tracking
+	old.Number = "ZZ910001"
+	w.looker.Tracker = cachedAnswer{tracking.Answer{Tracking: &old, At: start}}
+	w.run(t, 7*time.Hour)
+	equal(t, "events", w.events(t, 71), []string{"ZZ910001 IT"})
+	w.looker.Tracker = cachedAnswer{tracking.Answer{Tracking: &old, At: w.clock.Add(24 * time.Hour)}}
+	w.run(t, 7*time.Hour)
+	equal(t, "events after a newer one", w.events(t, 71), []string{"ZZ910001 IT", "ZZ910001 AC"})
+}
+
+// cachedAnswer is what the cache has of the only number.
+type cachedAnswer struct{ answer tracking.Answer }
+
+func (c cachedAnswer) Look(_ context.Context, _ carrier.Environment, _ *connection.Connection, numbers []string) (map[string]tracking.Answer, error) {
+	return map[string]tracking.Answer{numbers[0]: c.answer}, nil
 }
 
 // TestOneNumberFails: the carrier fails for one number of a call. The others are recorded,

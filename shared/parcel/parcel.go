@@ -80,6 +80,10 @@ const (
 	lookAtDepotEvery = 2 * time.Hour
 	lookOnBoardEvery = time.Hour
 	firstLookWithin  = 10 * time.Minute
+	// For a number that the carrier does not know and refuses together with others: in the
+	// first day, and later.
+	lookAloneEvery = 12 * time.Hour
+	lookLaterEvery = 24 * time.Hour
 )
 
 // interval returns the time between two looks at something.
@@ -93,6 +97,15 @@ func interval(t *tracking.Tracking) time.Duration {
 		return lookAtDepotEvery
 	}
 	return lookEvery
+}
+
+// aloneInterval returns the time between two looks at an unknown number that must be asked for
+// alone, so long after its registration.
+func aloneInterval(age time.Duration, t health.Timing) time.Duration {
+	if age < t.Scale(lookLaterEvery) {
+		return lookAloneEvery
+	}
+	return lookLaterEvery
 }
 
 // FirstLook returns when a parcel that is registered now is first looked at: parcels of a
