@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
@@ -16,6 +19,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/parcel"
+	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/tracking"
 )
 
@@ -296,6 +300,33 @@ func TestDeletedAccount(t *testing.T) {
 	w.start(t, conn, numbers(100)...)
 	w.run(t, time.Hour)
 	equal(t, "calls after the restore", len(w.calls["se-1"]), 10)
+}
+
+// TestUnreadable: a stored parcel that cannot be read is refused, and the others are
+// registered and looked at.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.account(t, 71)
+	conn := w.link(t, 71, "se-1", post)
+	all := numbers(3)
+	w.start(t, conn, all[1])
+	if _, err := w.Table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: aws.String(dynamotest.Name), UpdateExpression: aws.String("SET registered_at = :v"),
+		Key: map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: "PARCELS#71"}, "sk": &types.AttributeValueMemberS{Value: "PARCEL#australia_post#" + all[1]},
+		},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":v": &types.AttributeValueMemberS{Value: "canary"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	refused, err := w.service.Start(t.Context(), parcel.Target{Account: a, Connection: conn}, all)
+	if err != nil || len(refused) != 1 || fault.KindOf(refused[all[1]]) != fault.Internal {
+		t.Fatalf("Start = %v, %v; want one refusal, of fault.Internal", refused, err)
+	}
+	w.answer = func(string, string, time.Time) tracking.CarrierAnswer { return says("In transit") }
+	w.run(t, 15*time.Minute)
+	equal(t, "events", len(w.events(t, 71)), 2)
 }
 
 // lateIndex is a store whose index of parcels follows the table only later.

@@ -4,6 +4,7 @@ package parcels
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -44,7 +45,8 @@ const (
 // RegisterParcels registers parcels of one connection, each unless it is registered already,
 // with its round, which is due when r is, or earlier, and which comes back if it was lost. With move, a registered parcel of
 // another connection moves to this one. refused has, by number, why a parcel was not
-// registered: parcel.ErrTooManyParcels or ErrTooManyToday. limit is for both.
+// registered: parcel.ErrTooManyParcels or ErrTooManyToday, or fault.Internal if what is stored
+// cannot be read. limit is for both.
 //
 // It returns fault.State if other requests keep registering the same parcels: then some may
 // be registered, and a repeat registers the rest.
@@ -97,9 +99,9 @@ type registration struct {
 func (g *registration) write(ctx context.Context, parcels []parcel.Parcel) error {
 	roundKey := kit.RoundKey(g.round.AccountID, g.round.ConnectionID)
 	for range kit.Attempts {
-		parts, added, err := g.parts(parcels)
-		if err != nil || len(parts) == 0 {
-			return err
+		parts, added := g.parts(ctx, parcels)
+		if len(parts) == 0 {
+			return nil
 		}
 		round, roundPart, err := g.roundPart(g.known[roundKey])
 		if err != nil {
@@ -137,18 +139,26 @@ func readable(ctx context.Context, it kit.Item) (p parcel.Parcel, ok bool) {
 	return p, err == nil
 }
 
+// errUnreadable is why a parcel is not registered in place of one that cannot be read.
+var errUnreadable = errors.New("the stored parcel cannot be read")
+
 func part(i int) string { return kit.PartParcel + " " + strconv.Itoa(i) }
 
-// parts returns the parts that register parcels, and how many of them are new.
-func (g *registration) parts(parcels []parcel.Parcel) (parts []kit.Part, added int, err error) {
+// parts returns the parts that register parcels, and how many of them are new. A stored parcel
+// that cannot be read is refused, beside the others.
+func (g *registration) parts(ctx context.Context, parcels []parcel.Parcel) (parts []kit.Part, added int) {
 	for i, p := range parcels {
 		if g.refused[p.Number] != nil {
 			continue
 		}
 		it := g.known[kit.ParcelKey(p.AccountID, p.Carrier, p.Number)]
-		stored, err := parcelFromItem(it)
-		if err != nil {
-			return nil, 0, err
+		var stored parcel.Parcel
+		if len(it) > 0 {
+			var ok bool
+			if stored, ok = readable(ctx, it); !ok {
+				g.refused[p.Number] = errUnreadable
+				continue
+			}
 		}
 		registered := !kit.Gone(it, g.now) && stored.Active()
 		if registered && (!g.move || stored.ConnectionID == p.ConnectionID) {
@@ -172,7 +182,7 @@ func (g *registration) parts(parcels []parcel.Parcel) (parts []kit.Part, added i
 			parts = append(parts, g.store.table.Replace(part(i), parcelItem(&p), stored.Version))
 		}
 	}
-	return parts, added, nil
+	return parts, added
 }
 
 // roundPart returns the round as it will be, and the part that makes it due. it is the
@@ -187,7 +197,7 @@ func (g *registration) roundPart(it kit.Item) (parcel.Round, kit.Part, error) {
 	if err != nil {
 		return next, kit.Part{}, err
 	}
-	if stored.DueAt.Before(next.DueAt) {
+	if stored.Failures > 0 || stored.DueAt.Before(next.DueAt) { // a registration ends no back-off
 		next.DueAt = stored.DueAt
 	}
 	next.LeaseUntil, next.Failures, next.Reads, next.Version = stored.LeaseUntil, stored.Failures, stored.Reads, stored.Version+1

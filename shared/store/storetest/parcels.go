@@ -406,6 +406,24 @@ func (s rounds) TestRegistrationKeepsWhatTheRoundCounts() {
 	s.equal("found empty", r.Empty, false)
 }
 
+func (s rounds) TestRegistrationEndsNoBackoff() {
+	for failures, want := range []time.Duration{5 * time.Minute, time.Hour} {
+		d, parcels := s.dueRound(1)
+		r := must(s.claim(d, d.DueAt))
+		later := milli(now.Add(time.Hour))
+		s.ok(s.EndRound(s.Context(), r, effects.Effects{}, now, func(stored parcel.Round) (parcel.Round, bool) {
+			stored.DueAt, stored.Failures = later, failures
+			return stored, true
+		}))
+		fresh := parcels[0]
+		fresh.Number = "ZZ92"
+		s.registers(9, now, false, fresh)
+		due := milli(now.Add(want))
+		s.fails(fmt.Sprint("before it is due, after failures: ", failures), errOf(s.claim(d, due.Add(-time.Millisecond))), fault.State)
+		s.equal(fmt.Sprint("due, after failures: ", failures), must(s.claim(d, due)).Failures, failures)
+	}
+}
+
 func (s rounds) TestParcelThatTheTableMayDrop() {
 	c, parcels := s.some(1)
 	old := parcels[0]
