@@ -148,10 +148,22 @@ func (s *Service) takeCall(ctx context.Context, env carrier.Environment, account
 
 func (s *Service) allow(ctx context.Context, env carrier.Environment, accountID int64, credentialID string, fx effects.Effects) error {
 	allowance := connection.CredentialAllowance(connection.UseTracking, env, accountID, credentialID)
-	return connection.Allow(ctx, s.Cache, connection.Call{Allowance: allowance, Limit: CallsPerMinute, Effects: fx}, s.Now())
+	return s.takeOf(ctx, connection.Call{Allowance: allowance, Limit: CallsPerMinute, Effects: fx})
 }
 
-// recordedCalls is takeCall for callers: the first call is recorded as a reading of the
+// takeOf takes a call of an allowance. Requests that ask with the same credential at the same
+// moment may collide, and that is no failure.
+func (s *Service) takeOf(ctx context.Context, c connection.Call) error {
+	err := connection.Allow(ctx, s.Cache, c, s.Now())
+	if !fault.Is(err, fault.State) {
+		return err
+	}
+	limited := fault.New(fault.RateLimited, "Too many requests use this API key of the carrier at the same moment; try again.")
+	limited.RetryAfter, limited.Limit, limited.Cause = time.Second, string(c.Use), err
+	return limited
+}
+
+// recordedCalls is takeCall for callers: the first call that is taken is recorded as a reading of the
 // connection's credentials.
 func (s *Service) recordedCalls(conn *connection.Connection, by effects.By) take {
 	recorded := false
@@ -163,13 +175,14 @@ func (s *Service) recordedCalls(conn *connection.Connection, by effects.By) take
 		if err != nil {
 			return err
 		}
-		recorded = true
-		return s.allow(ctx, env, accountID, credentialID, fx)
+		err = s.allow(ctx, env, accountID, credentialID, fx)
+		recorded = err == nil
+		return err
 	}
 }
 
 func (s *Service) takeLook(ctx context.Context, env carrier.Environment, accountID int64, credentialID string) error {
-	if err := connection.Allow(ctx, s.Cache, connection.Call{Allowance: connection.CredentialAllowance(connection.UseLooking, env, accountID, credentialID), Limit: LooksPerMinute}, s.Now()); err != nil {
+	if err := s.takeOf(ctx, connection.Call{Allowance: connection.CredentialAllowance(connection.UseLooking, env, accountID, credentialID), Limit: LooksPerMinute}); err != nil {
 		return err
 	}
 	return s.takeCall(ctx, env, accountID, credentialID)

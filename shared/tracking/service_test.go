@@ -20,6 +20,7 @@ import (
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/secret"
 	"carrierlink/shared/store/storetest"
@@ -45,6 +46,7 @@ type world struct {
 	asked       []string // tracking_ids of the carrier's calls
 	accounts    []string // and the account numbers that they were made for
 	failures    []string // of the latest result; nil if it has none
+	recorded    []int    // events of each call that was to be taken
 	// carrier answers instead of the simulator, unless it is nil.
 	carrier *reply
 
@@ -91,6 +93,7 @@ func (w *world) CacheTracking(ctx context.Context, account int64, id string, tra
 }
 
 func (w *world) TakeCall(ctx context.Context, c connection.Call, window time.Duration, now time.Time) (time.Duration, error) {
+	w.recorded = append(w.recorded, len(c.Effects.Events))
 	if w.takeErr != nil {
 		return 0, w.takeErr
 	}
@@ -255,12 +258,38 @@ var failures = []struct {
 	{"no secret", func(w *world) { w.getErr = fault.New(fault.NotFound, "gone") }, []string{"state: credentials_missing"}, 0},
 	{"no vault", func(w *world) { w.getErr = errors.New("unseen") }, []string{"internal"}, 0},
 	{"no counter", func(w *world) { w.takeErr = errors.New("unseen") }, []string{"internal"}, 0},
+	{"collisions", func(w *world) { w.takeErr = fault.Busy(fault.ErrCollision) }, []string{"rate limited"}, time.Second},
 	{"no allowance", func(w *world) {
 		credential := connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, connection.CredentialID(secret.New("key-canary-se-1")))
 		for range tracking.CallsPerMinute {
 			_, _ = w.cache.TakeCall(context.Background(), connection.Call{Allowance: credential, Limit: tracking.CallsPerMinute}, time.Minute, w.clock.Add(-20*time.Second))
 		}
 	}, []string{"rate limited"}, 40 * time.Second},
+}
+
+// allows is a carrier that only calls allow, before which the test may do something.
+type allows []func()
+
+func (a allows) Track(ctx context.Context, _ connection.ChargeAccount, numbers []string, allow func(context.Context) error) map[string]tracking.CarrierAnswer {
+	answers := map[string]tracking.CarrierAnswer{}
+	for _, before := range a {
+		before()
+		answers[numbers[0]] = tracking.CarrierAnswer{Err: allow(ctx)}
+	}
+	return answers
+}
+
+// TestReadingIsRecordedOnce: with the first call that is taken, and not with one that is not.
+func TestReadingIsRecordedOnce(t *testing.T) {
+	w := linked(t)
+	w.Carriers.Production = allows{
+		func() { w.takeErr = fault.Busy(fault.ErrCollision) }, func() { w.takeErr = nil }, func() {},
+	}
+	_, err := w.Track(t.Context(), tracking.Request{Account: w.account, Connection: w.connection("se-1"), Numbers: []string{parcel}, By: effects.By{Actor: effects.Schedule}})
+	if err != nil {
+		t.Errorf("Track = %v", err)
+	}
+	functiontest.Diff(t, "readings recorded with each call", []int{1, 1, 0}, w.recorded)
 }
 
 func TestFailures(t *testing.T) {
