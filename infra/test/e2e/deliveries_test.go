@@ -366,6 +366,10 @@ func TestReceiverIsGone(t *testing.T) {
 	state := problem{"business_rules", "invalid_status", "", ""}
 	api.call(t, request{method: http.MethodPost, path: h.path() + "/test", key: m.Key}).expect(t, http.StatusConflict, state)
 	link(t, m, "australia_post", ausPostNumber("00"))
+	missed := eventsOf(t, m.Key, "event_type=carrier_connected")
+	eventually(t, deliveredWithin, "the partner's webhook did not get the event", func() bool {
+		return len(missed) == 1 && witnesses[0].has(missed[0].EventId)
+	})
 	api.call(t, request{method: http.MethodPut, path: h.path(), key: m.Key, body: fields{"enabled": true}}).expect(t, http.StatusNoContent)
 	c := link(t, m, "australia_post", ausPostNumber("00"))
 	if got := h.await(t, "carrier_connected", 1); !strings.HasSuffix(got.subject, c.CarrierID) {
@@ -493,18 +497,21 @@ func TestReceiverHangs(t *testing.T) {
 func TestWebhookThatChanges(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
-	broken := func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	broken := func(_ int, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "30") // time to change the webhook, on a busy machine
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
 	old, deleted := newHook(t, m.Key, nil, broken), newHook(t, m.Key, nil, broken)
 	var moved hook
 	next := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { moved.note(t, r) }))
 	defer next.Close()
 	defer old.remove(t)
-	id := old.test(t)
-	old.await(t, "webhook_test", 1)
 	deleted.test(t)
 	deleted.await(t, "webhook_test", 1)
 	deleted.remove(t)
 	before := len(deleted.arrivals())
+	id := old.test(t)
+	old.await(t, "webhook_test", 1)
 	api.call(t, request{method: http.MethodPut, path: old.path(), key: m.Key, body: fields{"url": next.URL + "/new", "headers": []fields{{"key": "X-New", "value": "newvalue"}}}}).
 		expect(t, http.StatusNoContent)
 	if got := moved.await(t, "webhook_test", 1); got.id != id || got.header.Get("X-New") != "newvalue" {

@@ -88,6 +88,13 @@ func newWitness(ctx context.Context, partner stack.Partner, dir string) (*witnes
 	return w, nil
 }
 
+// has reports whether an event has come.
+func (w *witness) has(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.events[id] != nil
+}
+
 // stop ends the receiver and its programs.
 func (w *witness) stop() error {
 	w.server.Close()
@@ -193,13 +200,14 @@ func everyEventIsDelivered(ctx context.Context, items []item) error {
 func (w *witness) awaits(ctx context.Context, items []item) error {
 	started := time.Now()
 	for {
-		w.mu.Lock()
-		missing, last := []string{}, w.latest
+		var missing []string
 		for id, it := range published(items) {
-			if strings.HasPrefix(str(it, "pk"), w.prefix()) && w.events[id] == nil {
+			if strings.HasPrefix(str(it, "pk"), w.prefix()) && !w.has(id) {
 				missing = append(missing, str(it, "type")+" "+id)
 			}
 		}
+		w.mu.Lock()
+		last := w.latest
 		w.mu.Unlock()
 		if len(missing) == 0 {
 			return nil
