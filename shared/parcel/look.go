@@ -77,12 +77,15 @@ const (
 // carrier, as many as the allowance and the time permit, and records what it finds.
 // A carrier that does not answer is no error; the parcels stay due.
 //
-// It returns fault.State or NotFound where there is nothing to do. After any other error
-// the round is due again by itself, later after each failure.
+// Where there is nothing to do, because the round is gone, not due or leased, that is no error
+// either. After an error the round is due again by itself, later after each failure.
 func (s *Looker) Look(ctx context.Context, d connection.Due) error {
 	began := s.Now()
 	r, err := s.Store.ClaimRound(ctx, d, s.lease(ctx), began, s.Timing)
-	if err != nil {
+	switch {
+	case fault.Is(err, fault.State), fault.Is(err, fault.NotFound):
+		return nil
+	case err != nil:
 		return fmt.Errorf("claiming a round: %w", err)
 	}
 	done := round{Looker: s, Round: r, began: began, keep: true}
@@ -122,17 +125,18 @@ type round struct {
 // of today, if the round may not remain.
 func (r *round) readings() (effects.Effects, error) {
 	fx := effects.Effects{By: bySchedule()}
-	if r.conn == nil {
-		return fx, nil
+	conn := r.conn
+	if conn == nil { // it does not work, or is gone; what is reported of it is in the round
+		conn = &connection.Connection{ID: r.ConnectionID, Carrier: r.Carrier, PartnerID: r.PartnerID, AccountID: r.AccountID}
 	}
 	now := r.Now()
 	r.Reads.Count += r.reads
 	var reports []effects.Report
 	if ended, ok := r.Reads.Turn(r.reads, now); ok {
-		reports = append(reports, r.conn.ReportReads(connection.ReadForParcels, ended))
+		reports = append(reports, conn.ReportReads(connection.ReadForParcels, ended))
 	}
 	if !r.keep && r.Reads.Count > 0 {
-		reports = append(reports, r.conn.ReportReads(connection.ReadForParcels, r.Reads))
+		reports = append(reports, conn.ReportReads(connection.ReadForParcels, r.Reads))
 		r.Reads.Count = 0
 	}
 	return fx.With(r.Random, now, reports...)

@@ -530,8 +530,8 @@ func TestOurFailure(t *testing.T) {
 		if err := w.looker.Look(t.Context(), due[0]); !errors.Is(err, broken) {
 			t.Fatalf("Look = %v, want the failure", err)
 		}
-		if err := w.looker.Look(t.Context(), due[0]); !fault.Is(err, fault.State) {
-			t.Fatalf("Look of a round that is not due = %v, want fault.State", err)
+		if err := w.looker.Look(t.Context(), due[0]); err != nil {
+			t.Fatalf("Look of a round that is not due = %v, want nil", err)
 		}
 		waited := w.clock
 		for due = nil; len(due) == 0; w.clock = w.clock.Add(time.Minute) {
@@ -547,6 +547,30 @@ func TestOurFailure(t *testing.T) {
 	w.answer = func(string, string, time.Time) tracking.CarrierAnswer { return says("In transit") }
 	w.rounds(t)
 	equal(t, "events", len(w.events(t, 71)), 2)
+}
+
+// busy is a store in which others keep changing what a look writes.
+type busy struct{ parcel.Rounds }
+
+func (busy) RecordLooks(context.Context, []parcel.Look, effects.By, time.Time) error {
+	return fault.Busy(nil)
+}
+
+// TestBusyAfterTheClaim: that is a failure, unlike a round that is not due.
+func TestBusyAfterTheClaim(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(t, 71)
+	w.start(t, w.link(t, 71, "se-1", post), "ZZ910001")
+	w.looker.Store = busy{w}
+	w.clock = start.Add(10 * time.Minute)
+	due, _, err := w.DueRounds(t.Context(), connection.Lane(post), w.clock, 10)
+	if err != nil || len(due) != 1 {
+		t.Fatalf("%d rounds are due, %v", len(due), err)
+	}
+	if err := w.looker.Look(t.Context(), due[0]); !fault.Is(err, fault.State) {
+		t.Errorf("Look = %v, want fault.State", err)
+	}
 }
 
 type failing struct{ err error }

@@ -222,6 +222,7 @@ type Round struct {
 	AccountID    int64
 	PartnerID    int64
 	ConnectionID string
+	Carrier      carrier.Name
 	CredentialID string
 	Lane         connection.Lane
 	DueAt        time.Time
@@ -235,7 +236,7 @@ type Round struct {
 
 // NewRound returns the round of a connection, due at a time.
 func NewRound(conn *connection.Connection, due time.Time) Round {
-	return Round{AccountID: conn.AccountID, PartnerID: conn.PartnerID, ConnectionID: conn.ID, CredentialID: conn.CredentialID, Lane: conn.Lane(), DueAt: due}
+	return Round{AccountID: conn.AccountID, PartnerID: conn.PartnerID, ConnectionID: conn.ID, Carrier: conn.Carrier, CredentialID: conn.CredentialID, Lane: conn.Lane(), DueAt: due}
 }
 
 // ExpiresAt returns when the table may drop the round: after its last parcel.

@@ -42,6 +42,16 @@ func reads(t *testing.T, every time.Duration) {
 	for _, c := range w.calls["se-1"] {
 		want[c.at.UTC().Format(time.DateOnly)]++
 	}
+	got := w.readings(t)
+	if len(want) != 3 {
+		t.Fatalf("the carrier was called on %d days, want 3", len(want))
+	}
+	equal(t, "readings by day", got, want)
+}
+
+// readings are those that the audit log has, by day.
+func (w *world) readings(t *testing.T) map[string]int {
+	t.Helper()
 	found, _, err := w.ListEvents(t.Context(), effects.Listing{PartnerID: 5, AccountID: 71, Types: []effects.EventType{effects.SecretRead}, Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +69,20 @@ func reads(t *testing.T, every time.Duration) {
 		}
 		got[data.Day] += data.Reads
 	}
-	if len(want) != 3 {
-		t.Fatalf("the carrier was called on %d days, want 3", len(want))
+	return got
+}
+
+// TestReadsWithoutConnection: what was read is reported also if the account is deleted, and
+// with it the connection.
+func TestReadsWithoutConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.account(t, 71)
+	w.start(t, w.link(t, 71, "se-1", post), numbers(30)...)
+	w.run(t, time.Hour)
+	if err := w.DeleteAccount(t.Context(), a, false, start.Add(30*24*time.Hour), effects.Effects{}, w.clock); err != nil {
+		t.Fatal(err)
 	}
-	equal(t, "readings by day", got, want)
+	w.run(t, 4*time.Hour)
+	equal(t, "readings by day", w.readings(t), map[string]int{start.Format(time.DateOnly): 3})
 }

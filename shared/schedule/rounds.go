@@ -98,8 +98,8 @@ func (d *Rounds) send(ctx context.Context, t Traffic, lanes []connection.Lane, n
 
 // Looker makes the rounds.
 type Looker interface {
-	// Look makes a round that is due. It returns fault.State or NotFound where there is
-	// nothing to do. After any other error the round is due again by itself.
+	// Look makes a round that is due. It returns nil where there is nothing to do. After an
+	// error the round is due again by itself.
 	Look(ctx context.Context, d connection.Due) error
 }
 
@@ -116,6 +116,7 @@ type RoundWorker struct {
 func (w *RoundWorker) LookBatch(ctx context.Context, batch []Received) (failed []string) {
 	breakers, err := w.Breakers.Breakers(ctx)
 	if err != nil {
+		countInternal(ctx, err)
 		slog.ErrorContext(ctx, "the breakers cannot be read", slog.String("error", err.Error()))
 		return nil // the rounds stay due
 	}
@@ -146,13 +147,18 @@ func (w *RoundWorker) look(ctx context.Context, r Received, breakers map[carrier
 	err = invocation.Recovering(func() error {
 		return w.Looker.Look(ctx, connection.Due{AccountID: m.AccountID, ConnectionID: m.ConnectionID, CredentialID: m.CredentialID, PartnerID: m.PartnerID})
 	})
-	if err == nil || fault.Is(err, fault.State) || fault.Is(err, fault.NotFound) {
+	if err == nil {
 		return false
 	}
-	if !fault.Is(err, fault.Overloaded) {
-		metrics.Add(ctx, metrics.InternalErrors, "", 1)
-	}
+	countInternal(ctx, err)
 	slog.ErrorContext(ctx, "a round failed", slog.String("message_id", r.ID), slog.Int64("account_id", m.AccountID), slog.String("carrier_id", m.ConnectionID),
 		slog.Bool("again", false), slog.String("error", err.Error()))
 	return false
+}
+
+// countInternal counts an error of ours; the limits of AWS are none.
+func countInternal(ctx context.Context, err error) {
+	if !fault.Is(err, fault.Overloaded) {
+		metrics.Add(ctx, metrics.InternalErrors, "", 1)
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
@@ -152,9 +153,9 @@ func (l *fakeLooker) Look(_ context.Context, d connection.Due) error {
 }
 
 // TestLookBatch: only what is no message comes again; one round that fails, or panics,
-// disturbs no other; the rounds of a carrier whose breaker is open are dropped.
+// disturbs no other, and counts as an error, except for throttling; the rounds of a carrier
+// whose breaker is open are dropped.
 func TestLookBatch(t *testing.T) {
-	t.Parallel()
 	l := &fakeLooker{errs: map[string]error{
 		"se-busy": fault.Busy(nil), "se-gone": connection.ErrNoConnection(), "se-full": fault.Throttled(errors.New("full")), "se-broken": errors.New("broken"),
 	}}
@@ -168,7 +169,11 @@ func TestLookBatch(t *testing.T) {
 	}
 	bodies = append(bodies, `{"account_id":7,"carrier_id":"se-star","lane":"startrack"}`, `{"account_id":7,"carrier_id":"se-sand","lane":"sandbox"}`, "canary", `{"account_id":7}`, "null")
 	want = append(want, "7 se-sand")
-	failed := w.LookBatch(t.Context(), received(bodies...))
+	var failed []string
+	counted := metricstest.Of(t, func(ctx context.Context) { failed = w.LookBatch(ctx, received(bodies...)) })
+	if diff := cmp.Diff(map[string][]float64{"InternalErrors": {4}, "Malformed": {3}}, counted); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
 	ids := received(bodies...)
 	if diff := cmp.Diff([]string{ids[8].ID, ids[9].ID, ids[10].ID}, failed); diff != "" {
 		t.Errorf("failed (-want +got):\n%s", diff)
@@ -180,7 +185,11 @@ func TestLookBatch(t *testing.T) {
 	}
 	checker.down = errors.New("down")
 	l.asked = nil
-	if failed := w.LookBatch(t.Context(), received(bodies...)); len(failed) > 0 || len(l.asked) > 0 {
+	counted = metricstest.Of(t, func(ctx context.Context) { failed = w.LookBatch(ctx, received(bodies...)) })
+	if diff := cmp.Diff(map[string][]float64{"InternalErrors": {1}}, counted); diff != "" {
+		t.Errorf("metrics without the breakers (-want +got):\n%s", diff)
+	}
+	if len(failed) > 0 || len(l.asked) > 0 {
 		t.Errorf("without the breakers %d messages fail, and %d rounds are made; want none: they stay due", len(failed), len(l.asked))
 	}
 }

@@ -72,6 +72,7 @@ func roundFields(f *kit.Fields, r *parcel.Round) {
 	f.Int(kit.AttrAccountID, &r.AccountID)
 	f.Int(kit.AttrPartnerID, &r.PartnerID)
 	f.Text("carrier_id", &r.ConnectionID)
+	f.Text("carrier_name", (*string)(&r.Carrier))
 	f.Text("credential_id", &r.CredentialID)
 	f.Text("lane", (*string)(&r.Lane))
 	f.Time(attrDueAt, &r.DueAt)
