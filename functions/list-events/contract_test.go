@@ -166,7 +166,10 @@ func changeWebhooks(t *testing.T, d *front) {
 		ok(hooks.Test(ctx, ref, effects.MadeBy[string](by)))
 		if owner.AccountID != 0 {
 			for _, reason := range []webhook.Reason{webhook.Gone, webhook.Failing} {
-				ok(hooks.Disable(ctx, ref, reason, d.Now()))
+				w, err := hooks.Get(ctx, ref)
+				ok(err)
+				_, err = hooks.Disable(ctx, ref, w.ModifiedAt, reason, d.Now())
+				ok(err)
 				ok(hooks.Change(ctx, ref, webhook.Input{Enabled: &on}, nil, effects.Effects{By: by}))
 			}
 		}

@@ -316,9 +316,6 @@ func TestChange(t *testing.T) {
 	if got := d.get("account 71", w.WebhookID); !got.Enabled || got.DisabledAt != nil || got.DisabledReason != nil || got.URL != "https://new.example" {
 		t.Errorf("enabled: %+v", got)
 	}
-	d.fail = "MarkDue"
-	d.empty("disabled", put(`{"enabled":false}`))
-	d.problems("not marked as due", put(`{"enabled":true}`), "500", "unspecified")
 }
 
 func TestDelete(t *testing.T) {

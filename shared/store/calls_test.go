@@ -159,7 +159,7 @@ func TestRemoteCalls(t *testing.T) {
 		_, _, err = s.LoadPending(ctx, pending[0], now)
 		expect("LoadPending", err, good, "BatchGetItem")
 		delivery := webhook.Delivery{Ref: ref, EventID: pending[0].EventID, Status: webhook.Delivered, RequestedAt: now}
-		expect("SaveDelivery", s.SaveDelivery(ctx, delivery, pending[0]), good, "BatchWriteItem")
+		expect("SaveDelivery", s.SaveDelivery(ctx, delivery, pending[0]), good, "BatchWriteItem", "BatchWriteItem")
 		expect("DropPending", s.DropPending(ctx, pending[1]), good, "BatchWriteItem")
 		_, err = s.EndRun(ctx, &run, webhook.End{}, now)
 		expect("EndRun", err, good, "UpdateItem")

@@ -22,9 +22,10 @@ type Runs interface {
 	// ClaimRun leases a webhook until a time: fault.State while another run has it, or
 	// while it pauses.
 	ClaimRun(ctx context.Context, ref Ref, until, now time.Time) (Run, error)
-	// EndRun gives the lease back and writes run.Health. If the end is to wait for that
-	// and the webhook was marked as due meanwhile, it only sets run.Wakes and returns true.
-	// It returns fault.State if another run has taken the lease over.
+	// EndRun gives the lease back and writes run.Health. If the webhook has become another
+	// one meanwhile, or the end is to wait for that and it was marked as due, it only
+	// updates run, and returns true. It returns fault.State if another run has taken the
+	// lease over.
 	EndRun(ctx context.Context, run *Run, end End, now time.Time) (woken bool, err error)
 	// ListPending reads what is pending, the oldest event first. more: there is more.
 	ListPending(ctx context.Context, ref Ref, limit int, now time.Time) (found []Pending, more bool, err error)
@@ -60,6 +61,8 @@ const (
 	leaseTime = 45 * time.Second
 	// inFlight is how many requests a webhook gets at a time.
 	inFlight = 8
+	// readTime is how long a run goes by what it has read of a webhook.
+	readTime = time.Second
 	// maxExamined is how many pending events a run looks at.
 	maxExamined = 10_000
 	// faultPause is for a webhook whose run has failed by our fault.
@@ -106,7 +109,7 @@ type run struct {
 	*Deliverer
 	Run
 	stop time.Time
-	to   endpoint // does not change while requests are under way
+	to   *endpoint // of the requests that begin now; nil: to be read
 	// recovered is Health.RecoveredAt as the pass that is under way began.
 	recovered time.Time
 	idle      int // Health.IdleRuns as the run began
@@ -114,27 +117,18 @@ type run struct {
 	// The requests that are under way share the rest, and Run.Health.
 	mu                sync.Mutex
 	successes, failed int       // requests of this run
-	inARow            int       // failures without a success
+	refusals          int       // failures by which the receiver shows that it works
+	inARow            int       // other failures without a success or a refusal
 	retryAfter        time.Time // the receiver wants no request before
-	disabled          bool
+	disabled          bool      // or deleted
+	changed           bool      // the webhook: to is not what it is any more
 }
 
 // pass sends what may be sent by now, and returns when more may be: zero if nothing waits.
 func (r *run) pass(ctx context.Context) (due time.Time, err error) {
 	now := r.now()
-	w, err := r.Webhooks.Get(ctx, r.Ref)
-	switch {
-	case fault.Is(err, fault.NotFound), err == nil && !w.DisabledAt.IsZero():
-		// What is pending expires, or waits until the webhook is enabled, which marks it as due.
-		return time.Time{}, nil
-	case err != nil:
-		return time.Time{}, err
-	}
-	r.to = endpoint{url: w.URL}
-	if r.to.headers, err = r.Webhooks.Headers(ctx, r.Ref, w); err != nil {
-		return time.Time{}, err
-	}
-	if r.to.secrets, err = r.Webhooks.Secrets(ctx, r.Ref, w, now); err != nil {
+	r.to = nil
+	if err := r.look(ctx); err != nil || r.disabled {
 		return time.Time{}, err
 	}
 	pending, more, err := r.Store.ListPending(ctx, r.Ref, maxExamined, now)
@@ -144,7 +138,7 @@ func (r *run) pass(ctx context.Context) (due time.Time, err error) {
 	r.recovered = r.Health.RecoveredAt
 	before := r.successes + r.failed
 	pl := newPlan(pending, &r.Health, now)
-	if err := r.send(ctx, pl); err != nil {
+	if err := r.send(ctx, pl); err != nil || r.disabled {
 		return time.Time{}, err
 	}
 	moved := r.successes+r.failed > before
@@ -152,6 +146,39 @@ func (r *run) pass(ctx context.Context) (due time.Time, err error) {
 		return r.now(), nil
 	}
 	return pl.next, nil
+}
+
+// look reads the webhook again, if what the run knows of it is old. Of one that is disabled
+// or deleted, what is pending expires, or waits until the webhook is enabled, which makes
+// it due.
+func (r *run) look(ctx context.Context) error {
+	now := r.now()
+	r.mu.Lock()
+	known := r.to != nil && !r.changed && now.Sub(r.to.readAt) < readTime
+	r.changed = false
+	r.mu.Unlock()
+	if known {
+		return nil
+	}
+	w, err := r.Webhooks.Get(ctx, r.Ref)
+	switch {
+	case fault.Is(err, fault.NotFound), err == nil && !w.DisabledAt.IsZero():
+		r.mu.Lock()
+		r.disabled = true
+		r.mu.Unlock()
+		return nil
+	case err != nil:
+		return err
+	}
+	to := &endpoint{url: w.URL, version: w.ModifiedAt, readAt: now}
+	if to.headers, err = r.Webhooks.Headers(ctx, r.Ref, w); err != nil {
+		return err
+	}
+	if to.secrets, err = r.Webhooks.Secrets(ctx, r.Ref, w, now); err != nil {
+		return err
+	}
+	r.to = to
+	return nil
 }
 
 // outcome is what came of a job.
@@ -167,11 +194,14 @@ func (r *run) send(ctx context.Context, pl *plan) (err error) {
 	results := make(chan outcome)
 	for running := 0; ; running-- {
 		for ; running < inFlight && err == nil && len(pl.ready) > 0 && r.goesOn(); running++ {
-			l := pl.take()
+			if err = r.look(ctx); err != nil || !r.goesOn() {
+				break
+			}
+			l, to := pl.take(), r.to
 			go func() {
 				o := outcome{lane: l}
 				o.err = invocation.Recovering(func() (err error) {
-					o.retry, err = r.deliver(ctx, l.jobs[0], l.probe)
+					o.retry, err = r.deliver(ctx, to, l.jobs[0], l.probe)
 					return err
 				})
 				results <- o
@@ -212,7 +242,7 @@ func (r *run) end(ctx context.Context, due time.Time) (woken bool, err error) {
 	if end.UnlessWoken && !due.IsZero() && !due.After(now) {
 		end.UnlessWoken = false
 	}
-	was := r.Health.AnnouncedAt
+	was, restarts := r.Health.AnnouncedAt, r.Restarts
 	announce := func() bool {
 		soon := !end.DueAt.IsZero() && end.DueAt.Sub(now) <= LongestDelay && !end.DueAt.Equal(was)
 		if soon {
@@ -222,8 +252,11 @@ func (r *run) end(ctx context.Context, due time.Time) (woken bool, err error) {
 	}
 	soon := announce()
 	woken, err = r.Store.EndRun(ctx, &r.Run, end, now)
-	if woken && !r.goesOn() {
-		end.DueAt, end.UnlessWoken = now, false
+	if woken && (r.Restarts != restarts || !r.goesOn()) {
+		// What this run knows may be about another receiver: the next one begins anew.
+		if end = (End{DueAt: now, PauseUntil: end.PauseUntil}); r.Restarts != restarts {
+			end.PauseUntil, was = time.Time{}, time.Time{}
+		}
 		soon = announce()
 		woken, err = r.Store.EndRun(ctx, &r.Run, end, now)
 	}
@@ -240,7 +273,7 @@ func (r *run) end(ctx context.Context, due time.Time) (woken bool, err error) {
 func (r *run) pauseUntil(now time.Time) (until time.Time) {
 	r.Health.IdleRuns = r.idle
 	switch {
-	case r.successes > 0:
+	case r.successes+r.refusals > 0:
 		r.Health.IdleRuns = 0
 	case r.failed > 0:
 		r.Health.IdleRuns++
@@ -260,7 +293,7 @@ func (r *run) pauseUntil(now time.Time) (until time.Time) {
 
 // deliver sends the event of a job and records what came of it. retry is when it is tried
 // again: zero if it is done. A probe is sent although it waits.
-func (r *run) deliver(ctx context.Context, j job, probe bool) (retry time.Time, err error) {
+func (r *run) deliver(ctx context.Context, to *endpoint, j job, probe bool) (retry time.Time, err error) {
 	p, now := j.latest(), r.now()
 	e, last, err := r.Store.LoadPending(ctx, *p, now)
 	if err != nil {
@@ -277,11 +310,18 @@ func (r *run) deliver(ctx context.Context, j job, probe bool) (retry time.Time, 
 			return until, r.Store.SaveDelivery(ctx, d, j...) // the pending item did not say so
 		}
 	}
-	if e == nil {
+	switch {
+	case e == nil:
 		d.add(Attempt{At: now, Failure: "the event cannot be read"}, "")
 		d.finish(Failed, now)
-	} else if err := r.attempt(ctx, &d, e); err != nil {
-		return time.Time{}, err
+	case len(d.Attempts) == 0 && p.late(now):
+		d.EventType = e.Type
+		d.add(Attempt{At: now, Failure: "the event was not sent in time"}, "")
+		d.finish(Failed, now)
+	default:
+		if err := r.attempt(ctx, to, &d, e); err != nil {
+			return time.Time{}, err
+		}
 	}
 	return d.NextAttemptAt, r.Store.SaveDelivery(ctx, d, j...)
 }
@@ -289,7 +329,7 @@ func (r *run) deliver(ctx context.Context, j job, probe bool) (retry time.Time, 
 // attempt sends an event and adds what came of it to its delivery. If that disables the
 // webhook, it does so: before it is recorded, so that a process which dies in between finds
 // out again.
-func (r *run) attempt(ctx context.Context, d *Delivery, e *effects.Event) error {
+func (r *run) attempt(ctx context.Context, to *endpoint, d *Delivery, e *effects.Event) error {
 	body, err := r.Body(ctx, e)
 	if err != nil {
 		return fmt.Errorf("the body of event %s: %w", e.ID, err)
@@ -301,20 +341,25 @@ func (r *run) attempt(ctx context.Context, d *Delivery, e *effects.Event) error 
 	} else {
 		d.NextAttemptAt = time.Time{}
 	}
-	header, err := r.to.header(e.ID, at, body)
+	header, err := to.header(e.ID, at, body)
 	if err != nil {
 		return err
 	}
-	res, sendErr := r.Sender.Send(ctx, r.to.url, header, body)
+	res, sendErr := r.Sender.Send(ctx, to.url, header, body)
 	if sendErr != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	d.EventType = e.Type
-	d.add(Attempt{At: at, HTTPStatus: res.Status, Latency: res.Latency, Failure: failureOf(res.Status, sendErr)}, r.to.redact(res.Answer))
+	d.add(Attempt{At: at, HTTPStatus: res.Status, Latency: res.Latency, Failure: failureOf(res.Status, sendErr)}, to.redact(res.Answer))
 	now := r.now()
 	if reason := r.note(d, res, now); reason != "" {
-		if err := r.Webhooks.Disable(ctx, r.Ref, reason, now); err != nil {
+		disabled, err := r.Webhooks.Disable(ctx, r.Ref, to.version, reason, now)
+		if err != nil {
 			return err
+		}
+		if !disabled {
+			r.forget(d, reason, now)
+			return nil
 		}
 		slog.LogAttrs(ctx, slog.LevelWarn, "a webhook was disabled", slog.String("webhook_id", r.ID), slog.Int64("partner_id", r.PartnerID),
 			slog.Int64("account_id", r.AccountID), slog.String("reason", string(reason)))
@@ -323,6 +368,17 @@ func (r *run) attempt(ctx context.Context, d *Delivery, e *effects.Event) error 
 		}
 	}
 	return nil
+}
+
+// forget undoes what disabling a webhook would have meant: it has changed since, and what
+// the receiver has said is not about it.
+func (r *run) forget(d *Delivery, reason Reason, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.disabled, r.changed = false, true
+	if reason == Gone && len(d.Attempts) < MaxAttempts {
+		d.Status, d.FinishedAt, d.NextAttemptAt = Retrying, time.Time{}, now
+	}
 }
 
 // note counts the latest attempt of a delivery, decides how the delivery goes on, and
@@ -340,8 +396,14 @@ func (r *run) note(d *Delivery, res outbound.Result, now time.Time) Reason {
 		return ""
 	}
 	r.failed++
-	r.inARow++
-	forGood := r.Health.failure(now)
+	refused := refuses(a.HTTPStatus)
+	if refused {
+		r.refusals++
+		r.inARow = 0
+	} else {
+		r.inARow++
+	}
+	forGood := r.Health.failure(now, refused)
 	var asked time.Duration
 	if a.HTTPStatus == http.StatusTooManyRequests || a.HTTPStatus == http.StatusServiceUnavailable {
 		asked = res.RetryAfter
@@ -389,6 +451,16 @@ func (d *Delivery) lastTried() time.Time {
 		return time.Time{}
 	}
 	return d.Attempts[len(d.Attempts)-1].At
+}
+
+// refuses reports whether a status says that the receiver works, and does not take this
+// request.
+func refuses(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status >= 400 && status < 500
 }
 
 // failureOf says why an attempt was none that succeeds: empty for one that did.

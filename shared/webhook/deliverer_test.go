@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/outbound"
 	"carrierlink/shared/secret"
+	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/webhook"
 )
 
@@ -284,36 +287,230 @@ func (d *delivering) inOrder(url string, bySubject map[string][]effects.Event) {
 	}
 }
 
-// TestPoison: an event that its receiver never takes waits by itself with the later ones of
-// its resource. All others flow.
+// TestPoison: events that their receiver never takes wait by themselves with the later ones of
+// their resource. All others flow; and what had to wait for days is delivered all the same.
 func TestPoison(t *testing.T) {
 	delivers(t, func(d *delivering) {
-		var poison string
+		poison := map[string]bool{}
 		ref := d.hook(partner, url, func(_ context.Context, id string, _ int) (outbound.Result, error) {
-			if id == poison {
+			if poison[id] {
 				return outbound.Result{Status: 500}, nil
 			}
 			return ok, nil
 		})
-		bad := d.written(merchant, "se-bad", 3)
-		poison = bad[0].ID
+		bad := d.written(merchant, "se-bad", 5)
+		for _, e := range bad[:3] {
+			poison[e.ID] = true
+		}
 		d.dispatch(bad)
 		time.Sleep(time.Minute)
-		for range 60 {
+		flow := func(within, pause time.Duration) {
 			good := d.happen(merchant, "se-good", 1)
-			time.Sleep(10 * time.Second)
+			time.Sleep(within)
 			if got := d.delivery(ref, good[0]); got.Status != webhook.Delivered {
-				d.Fatalf("another resource's event is %q ten seconds later", got.Status)
+				d.Fatalf("another resource's event is %q %v later", got.Status, within)
 			}
-			time.Sleep(time.Minute)
+			time.Sleep(pause)
 		}
-		if n := len(d.delivery(ref, bad[0]).Attempts); n > 5 || d.pending(ref) != 3 {
-			d.Errorf("%d attempts within the hour, %d pending, want 5 at most and 3", n, d.pending(ref))
+		for range 60 {
+			flow(10*time.Second, time.Minute)
 		}
-		time.Sleep(80 * time.Hour)
-		if first, last := d.delivery(ref, bad[0]), d.delivery(ref, bad[2]); first.Status != webhook.Failed || last.Status != webhook.Delivered {
-			d.Errorf("the poisoned event is %s and the last one of its resource %s, want failed and delivered", first.Status, last.Status)
+		if n := len(d.delivery(ref, bad[0]).Attempts); n > 5 || d.pending(ref) != 5 {
+			d.Errorf("%d attempts within the hour, %d pending, want 5 at most and 5", n, d.pending(ref))
 		}
+		for range 3 * 80 / 6 {
+			flow(11*time.Minute, 6*time.Hour) // the webhook may pause
+		}
+		for i, e := range bad {
+			want := webhook.Delivered
+			if i < 3 {
+				want = webhook.Failed
+			}
+			if got := d.delivery(ref, e); got.Status != want {
+				d.Errorf("event %d of the resource is %s, want %s", i, got.Status, want)
+			}
+		}
+	})
+}
+
+// TestTooLate: what has waited for others for twenty days is given up, and the log says so.
+func TestTooLate(t *testing.T) {
+	delivers(t, func(d *delivering) {
+		ref := d.hook(partner, url, func(_ context.Context, id string, _ int) (outbound.Result, error) {
+			for _, a := range d.arrivals(url) {
+				if a.id == id && a.subject == "se-bad" {
+					return outbound.Result{Status: 500}, nil
+				}
+			}
+			return ok, nil
+		})
+		bad := d.happen(merchant, "se-bad", 15)
+		for range 24 * 4 {
+			d.happen(merchant, "se-good", 1)
+			time.Sleep(6 * time.Hour)
+		}
+		if first, last := d.delivery(ref, bad[0]), d.delivery(ref, bad[14]); len(first.Attempts) != webhook.MaxAttempts || last.Status != webhook.Failed || len(last.Attempts) != 1 ||
+			last.Attempts[0].Failure != "the event was not sent in time" {
+			d.Errorf("the first delivery is %+v, the last one %+v; want ten attempts, and one that says why there was none", first, last)
+		}
+		if d.pending(ref) != 0 {
+			d.Errorf("%d events are pending", d.pending(ref))
+		}
+	})
+}
+
+// TestRefusals: a receiver that refuses the events of 300 resources gets those of another
+// one within a minute; one that fails with them, after the pause of the webhook.
+func TestRefusals(t *testing.T) {
+	for status, within := range map[int]time.Duration{http.StatusBadRequest: time.Minute, http.StatusInternalServerError: 11 * time.Minute} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			delivers(t, func(d *delivering) {
+				taken := ""
+				ref := d.hook(partner, url, func(_ context.Context, id string, _ int) (outbound.Result, error) {
+					if id == taken {
+						return ok, nil
+					}
+					return outbound.Result{Status: status}, nil
+				})
+				var bad []effects.Event
+				for i := range 300 {
+					bad = append(bad, d.written(merchant, fmt.Sprint("se-", i), 1)...)
+				}
+				d.dispatch(bad)
+				time.Sleep(8 * time.Hour)
+				good := d.written(merchant, "se-good", 1)
+				taken = good[0].ID
+				d.dispatch(good)
+				time.Sleep(within)
+				if got := d.delivery(ref, good[0]); got.Status != webhook.Delivered {
+					d.Errorf("the event that the receiver takes is %q after %v", got.Status, within)
+				}
+			})
+		})
+	}
+}
+
+// TestAnotherReceiver: a webhook that was enabled, or has another URL, has no past: it gets
+// what is pending at once, and its first failure does not disable it.
+func TestAnotherReceiver(t *testing.T) {
+	yes, no := true, false
+	for _, tc := range []struct {
+		name    string
+		changes []webhook.Input
+	}{
+		{"disabled and enabled", []webhook.Input{{Enabled: &no}, {Enabled: &yes}}},
+		{"another URL", []webhook.Input{{URL: url + "&v=2"}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			delivers(t, func(d *delivering) {
+				fails := answers(outbound.Result{Status: 500}, 0)
+				ref := d.hook(partner, url, fails)
+				d.answerWith(url+"&v=2", fails)
+				for range 119 {
+					d.happen(merchant, "se-1", 1)
+					time.Sleep(time.Hour)
+				}
+				for _, in := range tc.changes {
+					if err := d.service.Change(d.Context(), ref, in, nil, effects.Effects{}); err != nil {
+						d.Fatal(err)
+					}
+				}
+				before := len(d.arrivals(url)) + len(d.arrivals(url+"&v=2"))
+				time.Sleep(time.Minute + time.Second)
+				if len(d.arrivals(url))+len(d.arrivals(url+"&v=2")) == before {
+					d.Error("no request within a minute, want one: no pause lasts")
+				}
+				time.Sleep(24 * time.Hour)
+				if w, err := d.service.Get(d.Context(), ref); err != nil || !w.DisabledAt.IsZero() {
+					d.Errorf("a day later the webhook is %+v, %v, want enabled", w, err)
+				}
+			})
+		})
+	}
+}
+
+// TestGoneMeanwhile: what a receiver answers for a URL that the webhook has no more does not
+// disable it, and the event goes to the new one.
+func TestGoneMeanwhile(t *testing.T) {
+	const other = "https://other.example.com/hook"
+	delivers(t, func(d *delivering) {
+		ref := d.hook(partner, url, answers(outbound.Result{Status: http.StatusGone}, 10*time.Second))
+		d.answerWith(other, answers(ok, 0))
+		e := d.happen(merchant, "se-1", 2)
+		time.Sleep(time.Second)
+		if err := d.service.Change(d.Context(), ref, webhook.Input{URL: other}, nil, effects.Effects{}); err != nil {
+			d.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if w, err := d.service.Get(d.Context(), ref); err != nil || !w.DisabledAt.IsZero() {
+			d.Errorf("the webhook is %+v, %v, want enabled", w, err)
+		}
+		d.arrived(other, e)
+	})
+}
+
+// TestChangesWithinARun: a run goes by a change about a second after it.
+func TestChangesWithinARun(t *testing.T) {
+	no := false
+	for _, tc := range []struct {
+		name   string
+		change func(d *delivering, ref webhook.Ref) error
+	}{
+		{"deleted", func(d *delivering, ref webhook.Ref) error {
+			return d.service.Delete(d.Context(), ref, nil, effects.Effects{})
+		}},
+		{"disabled", func(d *delivering, ref webhook.Ref) error {
+			return d.service.Change(d.Context(), ref, webhook.Input{Enabled: &no}, nil, effects.Effects{})
+		}},
+		{"another URL", func(d *delivering, ref webhook.Ref) error {
+			return d.service.Change(d.Context(), ref, webhook.Input{URL: "https://other.example.com"}, nil, effects.Effects{})
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			delivers(t, func(d *delivering) {
+				ref := d.hook(partner, url, answers(ok, 300*time.Millisecond))
+				d.answerWith("https://other.example.com", answers(ok, 0))
+				d.happen(merchant, "se-1", 60)
+				time.Sleep(2 * time.Second)
+				if err := tc.change(d, ref); err != nil {
+					d.Fatal(err)
+				}
+				changed := time.Now()
+				time.Sleep(2 * time.Minute)
+				got := d.arrivals(url)
+				if last := got[len(got)-1].at.Sub(changed); last > 1200*time.Millisecond {
+					d.Errorf("the old settings were used %v after the change", last)
+				}
+			})
+		})
+	}
+}
+
+// TestOrderOfWrites: a run that reads while a batch is being written sends none of a resource
+// before those that come first.
+func TestOrderOfWrites(t *testing.T) {
+	delivers(t, func(d *delivering) {
+		d.hook(partner, url, answers(ok, 100*time.Millisecond))
+		var calls atomic.Int32
+		var slow atomic.Bool
+		d.store.Table.Trouble = func(op string, _ any) dynamotest.Trouble {
+			if op == "BatchWriteItem" && slow.Load() && calls.Add(1)%3 == 1 {
+				time.Sleep(5 * time.Second)
+			}
+			return dynamotest.Trouble{}
+		}
+		events := d.written(merchant, "se-1", 80)
+		slow.Store(true)
+		var writing sync.WaitGroup
+		writing.Go(func() { d.dispatch(events) })
+		for range 20 {
+			time.Sleep(500 * time.Millisecond)
+			d.happen(merchant, "se-2", 1)
+		}
+		writing.Wait()
+		slow.Store(false)
+		time.Sleep(2 * time.Minute)
+		d.inOrder(url, map[string][]effects.Event{"se-1": events})
 	})
 }
 

@@ -43,7 +43,7 @@ func (d *Dispatcher) Dispatch(ctx context.Context, events []effects.Event) (int,
 	if len(pending) == 0 {
 		return 0, nil
 	}
-	if err := d.Store.AddPending(ctx, pending); err != nil {
+	if err := addPending(ctx, d.Store, pending, now); err != nil {
 		return 0, err
 	}
 	// Before the messages: if one is lost, the schedule finds the webhook.
@@ -80,4 +80,50 @@ func wanted(events []effects.Event, lists map[Owner]List) (pending []Pending, re
 		}
 	}
 	return pending, refs
+}
+
+// holdTime is for the writes of addPending.
+const holdTime = time.Minute
+
+// addPending makes events pending so that a run which reads meanwhile sends none before an
+// earlier one of its resource that is not written yet: of several of a resource the first is
+// written alone and held, then the rest, and then the first is let go.
+func addPending(ctx context.Context, to interface {
+	AddPending(ctx context.Context, pending []Pending) error
+}, pending []Pending, now time.Time,
+) error {
+	type line struct {
+		Ref
+		resource
+	}
+	first, several := map[line]string{}, map[line]bool{}
+	lineOf := func(p *Pending) line { return line{p.Ref, resource{accountID: p.EventOwner, subject: p.Subject}} }
+	for i := range pending {
+		p := &pending[i]
+		l := lineOf(p)
+		id, found := first[l]
+		if several[l] = found; !found || p.EventID < id {
+			first[l] = p.EventID
+		}
+	}
+	var held, free, rest []Pending
+	for i := range pending {
+		p := pending[i]
+		if l := lineOf(&p); !several[l] || first[l] != p.EventID {
+			rest = append(rest, p)
+			continue
+		}
+		free = append(free, p)
+		p.HeldUntil = now.Add(holdTime)
+		held = append(held, p)
+	}
+	for _, part := range [][]Pending{held, rest, free} {
+		if len(part) == 0 {
+			continue
+		}
+		if err := to.AddPending(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }

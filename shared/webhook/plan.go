@@ -9,6 +9,7 @@ import (
 type resource struct {
 	accountID int64
 	subject   string
+	late      string // the event_id of one that waits for none any more, because it is given up
 }
 
 // job is an event that is to be delivered: all that is pending of it, the latest request
@@ -21,7 +22,15 @@ func (j job) latest() *Pending { return &j[len(j)-1] }
 // What was tried before the receiver has recovered is due at once.
 func (j job) waits(recovered, now time.Time) (until time.Time, waits bool) {
 	p := j.latest()
+	if p.HeldUntil.After(now) {
+		return p.HeldUntil, true
+	}
 	return p.NextAttemptAt, p.NextAttemptAt.After(now) && !p.TriedAt.Before(recovered)
+}
+
+// late reports whether an event is given up that was never tried.
+func (p *Pending) late(now time.Time) bool {
+	return p.TriedAt.IsZero() && now.Sub(p.RequestedAt) > SentWithin
 }
 
 // lane is the jobs of a resource, the oldest event first.
@@ -45,19 +54,20 @@ func newPlan(pending []Pending, h *Health, now time.Time) *plan {
 	pl := &plan{recovered: h.RecoveredAt}
 	lanes := map[resource]*lane{}
 	var order []*lane
-	for _, p := range pending {
-		r := resource{p.EventOwner, p.Subject}
-		l := lanes[r]
-		if l == nil {
-			l = &lane{}
-			lanes[r], order = l, append(order, l)
+	for _, j := range jobs(pending) {
+		p := j.latest()
+		r := resource{p.EventOwner, p.Subject, ""}
+		if p.late(now) {
+			r.late = p.EventID
 		}
-		if n := len(l.jobs); n > 0 && l.jobs[n-1][0].EventID == p.EventID {
-			l.jobs[n-1] = append(l.jobs[n-1], p)
-		} else {
-			l.jobs = append(l.jobs, job{p})
+		if lanes[r] == nil {
+			lanes[r] = &lane{}
+			order = append(order, lanes[r])
 		}
+		lanes[r].jobs = append(lanes[r].jobs, j)
 	}
+	// What was never tried comes first, then what was tried longest ago.
+	slices.SortStableFunc(order, func(a, b *lane) int { return a.jobs[0].latest().TriedAt.Compare(b.jobs[0].latest().TriedAt) })
 	for _, l := range order {
 		pl.add(l, now)
 	}
@@ -68,6 +78,18 @@ func newPlan(pending []Pending, h *Health, now time.Time) *plan {
 	return pl
 }
 
+// jobs groups what is pending by event.
+func jobs(pending []Pending) (all []job) {
+	for _, p := range pending {
+		if n := len(all); n > 0 && all[n-1][0].EventID == p.EventID {
+			all[n-1] = append(all[n-1], p)
+		} else {
+			all = append(all, job{p})
+		}
+	}
+	return all
+}
+
 // add puts a lane behind those that are ready, or notes until when it waits.
 func (p *plan) add(l *lane, now time.Time) {
 	if len(l.jobs) == 0 {
@@ -75,7 +97,8 @@ func (p *plan) add(l *lane, now time.Time) {
 	}
 	if until, waits := l.jobs[0].waits(p.recovered, now); waits {
 		p.wait(until)
-		if p.waiting == nil || l.jobs[0].latest().TriedAt.Before(p.waiting.jobs[0].latest().TriedAt) {
+		held := l.jobs[0].latest().HeldUntil.After(now)
+		if !held && (p.waiting == nil || l.jobs[0].latest().TriedAt.Before(p.waiting.jobs[0].latest().TriedAt)) {
 			p.waiting = l
 		}
 		return
@@ -141,13 +164,15 @@ func (h *Health) success(at time.Time) {
 
 // failure notes that it has not, and reports whether it has been failing for so long that
 // its webhook is disabled. Failures with days between them, of which the events had a single
-// one each, say nothing about the time between.
-func (h *Health) failure(at time.Time) (forGood bool) {
+// one each, say nothing about the time between. One that refuses this event is not down.
+func (h *Health) failure(at time.Time, refused bool) (forGood bool) {
 	if h.FailingSince.IsZero() || at.Sub(h.FailedAt) > longestGap {
 		h.FailingSince = at
 	}
 	h.FailedAt = at
-	h.Failures++
+	if !refused {
+		h.Failures++
+	}
 	return at.Sub(h.FailingSince) >= disableAfter
 }
 

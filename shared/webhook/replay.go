@@ -142,7 +142,7 @@ func (s *Service) queue(ctx context.Context, ref Ref, events []effects.Recorded)
 	for i, e := range events {
 		pending[i] = Pending{Ref: ref, EventID: e.ID, EventOwner: e.AccountID, Subject: e.Subject, RequestedAt: now}
 	}
-	if err := s.Log.AddPending(ctx, pending); err != nil {
+	if err := addPending(ctx, s.Log, pending, now); err != nil {
 		return err
 	}
 	return s.Log.MarkDue(ctx, []Ref{ref}, now)

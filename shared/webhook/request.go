@@ -17,6 +17,8 @@ type endpoint struct {
 	url     string
 	headers []Header
 	secrets []secret.Text
+	version time.Time // the webhook's ModifiedAt
+	readAt  time.Time
 }
 
 // header returns the header of a request: custom ones, and those of Standard Webhooks.

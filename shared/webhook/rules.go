@@ -108,9 +108,10 @@ func isToken(s string) bool {
 var (
 	// reserved are headers that frame the request, concern the connection or the proxies on
 	// the way, or are the service's own. Accept-Encoding would let the receiver send more
-	// than 64 KiB in 64 KiB.
+	// than 64 KiB in 64 KiB. API-Key is that of callers of this service, who would show
+	// theirs to a receiver by mistake.
 	reserved = []string{ // never changes
-		"accept", "accept-encoding", "connection", "cookie", "cookie2", "date", "expect", "forwarded", "host", "keep-alive", "range",
+		"accept", "accept-encoding", "api-key", "connection", "cookie", "cookie2", "date", "expect", "forwarded", "host", "keep-alive", "range",
 		"set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "via",
 	}
 	reservedPrefixes = []string{"content-", "proxy-", "sec-", "webhook-", "x-amz-", "x-amzn-", "x-forwarded-"} // never changes

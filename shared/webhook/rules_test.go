@@ -84,7 +84,7 @@ func TestCheckHeaders(t *testing.T) {
 	}
 	for _, key := range []string{
 		"Content-Type", "content-length", "Content-Encoding", "Host", "CONNECTION", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Expect", "Keep-Alive", "Proxy-Authorization",
-		"User-Agent", "webhook-id", "Webhook-Signature", "X-Amz-Date", "x-amzn-trace-id", "X-Forwarded-For", "Forwarded", "Cookie", "Set-Cookie", "Accept-Encoding", "Date", "Via", "Sec-Fetch-Mode", "Range",
+		"User-Agent", "webhook-id", "Webhook-Signature", "X-Amz-Date", "x-amzn-trace-id", "X-Forwarded-For", "Forwarded", "Cookie", "Set-Cookie", "Accept-Encoding", "Date", "Via", "Sec-Fetch-Mode", "Range", "API-Key",
 	} {
 		bad[key] = []webhook.Header{header("X-Good", "v"), header(key, "v")}
 	}

@@ -7,6 +7,7 @@ type Run struct {
 	Ref
 	LeaseUntil time.Time
 	Wakes      int64 // how often the webhook was marked as due
+	Restarts   int64 // how often the webhook has become another one, and Health was forgotten
 	Health     Health
 }
 

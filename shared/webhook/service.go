@@ -21,8 +21,10 @@ type Store interface {
 	// WebhooksOf reads the list of an owner; without webhooks it is empty.
 	WebhooksOf(ctx context.Context, o Owner, now time.Time) (List, error)
 	// SaveWebhooks writes a list in place of the version that was read, and counts it up:
-	// ErrStale, in a chain, if that is no longer the current one.
-	SaveWebhooks(ctx context.Context, l *List, fx effects.Effects, now time.Time) error
+	// ErrStale, in a chain, if that is no longer the current one. What the runs of the
+	// webhooks in anew remember of their receivers is forgotten; they are due, and so is
+	// all that is pending for them.
+	SaveWebhooks(ctx context.Context, l *List, fx effects.Effects, now time.Time, anew ...string) error
 	// RecordEffects writes effects without a change.
 	RecordEffects(ctx context.Context, fx effects.Effects, now time.Time) error
 	// SealedBefore finds lists with secrets that were sealed before a time, the oldest
@@ -40,7 +42,7 @@ type Sealer interface {
 type Service struct {
 	Store  Store
 	Sealer Sealer
-	Log    Log // for Change, Replay and ReplaySpan
+	Log    Log // for Replay and ReplaySpan
 	Now    func() time.Time
 	Random io.Reader // crypto/rand.Reader outside tests
 }
@@ -134,18 +136,18 @@ func (s *Service) Create(ctx context.Context, o Owner, in Input, fx effects.For[
 }
 
 // Change changes the members of a webhook that in has. match, if it is not nil, returns the
-// error with which If-Match refuses a version. One that is enabled again gets what is
-// pending. A change without effect keeps ModifiedAt.
+// error with which If-Match refuses a version. One that is enabled, or gets another URL, has
+// no past: it gets what is pending now. A change without effect keeps ModifiedAt.
 //
 // Errors: those of match and Create.
 func (s *Service) Change(ctx context.Context, ref Ref, in Input, match func(*Webhook) error, fx effects.Effects) error {
-	var unchanged, enabled bool
+	var unchanged bool
 	err := s.change(ctx, ref.Owner, func(l *List, now time.Time) (effects.Effects, error) {
 		w, err := l.matched(ref.ID, match)
 		if err != nil {
 			return effects.Effects{}, err
 		}
-		last, was := w.ModifiedAt, w.DisabledAt
+		last := w.ModifiedAt
 		changed, err := s.edit(ctx, ref, w, in, now)
 		if err != nil {
 			return effects.Effects{}, err
@@ -157,15 +159,11 @@ func (s *Service) Change(ctx context.Context, ref Ref, in Input, match func(*Web
 			return effects.Effects{}, err
 		}
 		w.touch(now)
-		enabled = !was.IsZero() && w.DisabledAt.IsZero()
 		with, err := fx.With(s.Random, now, w.report(ref.Owner, effects.WebhookUpdated, func(d *data) { d.Changed = changed }))
 		return with.After(last), err
 	})
-	switch {
-	case unchanged && errors.Is(err, errUnchanged):
+	if unchanged && errors.Is(err, errUnchanged) {
 		return s.Store.RecordEffects(ctx, fx.AnswerOnly(), s.now())
-	case err == nil && enabled:
-		return s.Log.MarkDue(ctx, []Ref{ref}, s.now())
 	}
 	return err
 }
@@ -260,16 +258,19 @@ func (s *Service) enabled(ctx context.Context, ref Ref) (*Webhook, error) {
 }
 
 // Disable disables a webhook because of what its receiver does, and reports it. One that is
-// disabled or gone stays so.
+// disabled or gone stays so. One that has changed since the version that was sent to,
+// its ModifiedAt, stays enabled: the receiver may be another one. Then it returns false.
 //
 // Errors: State with RetryAfter.
-func (s *Service) Disable(ctx context.Context, ref Ref, reason Reason, at time.Time) error {
+func (s *Service) Disable(ctx context.Context, ref Ref, version time.Time, reason Reason, at time.Time) (bool, error) {
+	changed := false
 	err := s.change(ctx, ref.Owner, func(l *List, now time.Time) (effects.Effects, error) {
 		w, err := l.find(ref.ID)
 		if err != nil {
 			return effects.Effects{}, err
 		}
-		if !w.DisabledAt.IsZero() {
+		changed = w.DisabledAt.IsZero() && !w.ModifiedAt.Equal(version)
+		if changed || !w.DisabledAt.IsZero() {
 			return effects.Effects{}, errUnchanged
 		}
 		last := w.ModifiedAt
@@ -280,9 +281,9 @@ func (s *Service) Disable(ctx context.Context, ref Ref, reason Reason, at time.T
 		return with.After(last), err
 	})
 	if fault.Is(err, fault.NotFound) || errors.Is(err, errUnchanged) {
-		return nil
+		return !changed, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // change reads an owner's list, lets edit change it, and writes it with the effects that
@@ -294,6 +295,7 @@ func (s *Service) change(ctx context.Context, o Owner, edit func(l *List, now ti
 		if err != nil {
 			return err
 		}
+		before := slices.Clone(l.Webhooks)
 		fx, err := edit(&l, now)
 		if err != nil {
 			return err
@@ -303,10 +305,24 @@ func (s *Service) change(ctx context.Context, o Owner, edit func(l *List, now ti
 		} else if l.SealedAt.IsZero() {
 			l.SealedAt = now
 		}
-		if err = s.Store.SaveWebhooks(ctx, &l, fx, now); !errors.Is(err, ErrStale) || n == changeTries {
+		if err = s.Store.SaveWebhooks(ctx, &l, fx, now, anew(before, l.Webhooks)...); !errors.Is(err, ErrStale) || n == changeTries {
 			return err
 		}
 	}
+}
+
+// anew returns the ids of the webhooks that were enabled or have another URL: what was
+// learnt of their receivers says nothing any more.
+func anew(before, after []Webhook) (ids []string) {
+	for i := range before {
+		was := &before[i]
+		for k := range after {
+			if w := &after[k]; w.ID == was.ID && (w.URL != was.URL || !was.DisabledAt.IsZero() && w.DisabledAt.IsZero()) {
+				ids = append(ids, w.ID)
+			}
+		}
+	}
+	return ids
 }
 
 // matched finds a webhook whose version match accepts.

@@ -125,7 +125,8 @@ func TestAbsent(t *testing.T) {
 		} {
 			d.refused(what+" of "+name, do(), fault.NotFound)
 		}
-		d.ok(d.Disable(t.Context(), ref, webhook.Gone, d.clock))
+		_, err := d.Disable(t.Context(), ref, d.clock, webhook.Gone, d.clock)
+		d.ok(err)
 	}
 	if w := d.get(own); !w.DisabledAt.IsZero() || len(d.told()) != 1 {
 		t.Errorf("the webhook has changed: %+v; events %q", w, d.told())
@@ -326,10 +327,16 @@ func TestDisable(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	ref, _ := d.made(merchant, url)
+	version := d.get(ref).ModifiedAt
 	at := d.clock.Add(time.Minute)
 	d.clock = at
+	if done, err := d.Disable(t.Context(), ref, version.Add(-time.Millisecond), webhook.Gone, at); err != nil || done || !d.get(ref).DisabledAt.IsZero() {
+		t.Errorf("Disable of an older version = %t, %v, want false, nil", done, err)
+	}
 	for range 2 { // the second one finds it disabled
-		d.ok(d.Disable(t.Context(), ref, webhook.Gone, at))
+		done, err := d.Disable(t.Context(), ref, version, webhook.Gone, at)
+		d.ok(err)
+		d.diff("disabled", true, done)
 	}
 	w := d.get(ref)
 	if !w.DisabledAt.Equal(at) || w.DisabledFor != webhook.Gone {
@@ -370,7 +377,7 @@ type overtaken struct {
 	n int
 }
 
-func (o *overtaken) SaveWebhooks(ctx context.Context, l *webhook.List, fx effects.Effects, now time.Time) error {
+func (o *overtaken) SaveWebhooks(ctx context.Context, l *webhook.List, fx effects.Effects, now time.Time, anew ...string) error {
 	if o.n > 0 {
 		o.n--
 		other, err := o.WebhooksOf(ctx, l.Owner, now)
@@ -381,7 +388,7 @@ func (o *overtaken) SaveWebhooks(ctx context.Context, l *webhook.List, fx effect
 			return err
 		}
 	}
-	return o.Memory.SaveWebhooks(ctx, l, fx, now)
+	return o.Memory.SaveWebhooks(ctx, l, fx, now, anew...)
 }
 
 func TestOvertaken(t *testing.T) {

@@ -107,6 +107,9 @@ type Pending struct {
 	RequestedAt   time.Time // of the event or, for a replay, of the request for it
 	TriedAt       time.Time // of the last attempt; zero before the first, or where it was not noted
 	NextAttemptAt time.Time // likewise
+	// HeldUntil is until when the event, and with it the later ones of its resource, are not
+	// sent: while those between are being written.
+	HeldUntil time.Time
 }
 
 // Delivery is what came of sending an event to a webhook. There is none before the first
@@ -126,6 +129,11 @@ type Delivery struct {
 
 // Bounds of deliveries.
 const (
+	// SentWithin is the age at which an event is given up that waits for another one of its
+	// resource, or whose webhook is disabled. Each event before it is tried for three days.
+	SentWithin = 20 * 24 * time.Hour
+	// PendingKept is how long it stays pending: until a run has written that it was given up.
+	PendingKept    = SentWithin + 3*24*time.Hour
 	MaxAttempts    = 10
 	MaxAnswer      = 2 << 10
 	DeliveriesKept = 30 * 24 * time.Hour // after the event or the replay

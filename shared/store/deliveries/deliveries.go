@@ -87,23 +87,24 @@ func (s *Store) LoadPending(ctx context.Context, p webhook.Pending, now time.Tim
 	return e, &d, nil
 }
 
-// SaveDelivery writes a delivery that was tried, and in the same call deletes the pending events that it
-// is for or, if it is retried, notes in them when.
+// SaveDelivery writes a delivery that was tried. If it is retried, the pending events that
+// it is for get its times in the same call. If it is final they are deleted in a call of
+// their own, afterwards: what is deleted without a delivery would be lost.
 func (s *Store) SaveDelivery(ctx context.Context, d webhook.Delivery, pending ...webhook.Pending) error {
 	puts := []kit.Item{deliveryItem(d)}
-	var deletes []kit.Key
-	for _, p := range pending {
-		if d.Status != webhook.Retrying {
-			deletes = append(deletes, kit.PendingKey(p))
-			continue
+	if d.Status == webhook.Retrying {
+		for _, p := range pending {
+			p.TriedAt, p.NextAttemptAt = d.Attempts[len(d.Attempts)-1].At, d.NextAttemptAt
+			puts = append(puts, pendingItem(p))
 		}
-		p.TriedAt, p.NextAttemptAt = d.Attempts[len(d.Attempts)-1].At, d.NextAttemptAt
-		puts = append(puts, pendingItem(p))
 	}
-	if err := s.table.BatchWrite(ctx, puts, deletes); err != nil {
+	if err := s.table.BatchWrite(ctx, puts, nil); err != nil {
 		return fmt.Errorf("writing a delivery: %w", err)
 	}
-	return nil
+	if d.Status == webhook.Retrying {
+		return nil
+	}
+	return s.DropPending(ctx, pending...)
 }
 
 // DropPending deletes pending events.

@@ -9,15 +9,8 @@ import (
 	"carrierlink/shared/webhook"
 )
 
-// pendingKept is how long an event waits for a webhook: its attempts take 75 hours and a
-// half at most. One that is still tried later stays a day after its next attempt.
-const (
-	pendingKept = 76 * time.Hour
-	retryKept   = 24 * time.Hour
-)
-
-// runsKept is how long the table remembers how a receiver has done that gets nothing.
-const runsKept = 30 * 24 * time.Hour
+// retryKept is how long a pending event stays after its next attempt at least.
+const retryKept = 24 * time.Hour
 
 func pendingItem(p webhook.Pending) kit.Item {
 	it := kit.PendingKey(p).Item()
@@ -26,7 +19,8 @@ func pendingItem(p webhook.Pending) kit.Item {
 	it.Time("requested_at", p.RequestedAt)
 	it.Time("tried_at", p.TriedAt)
 	it.Time("next_attempt_at", p.NextAttemptAt)
-	end := p.RequestedAt.Add(pendingKept)
+	it.Time("held_until", p.HeldUntil)
+	end := p.RequestedAt.Add(webhook.PendingKept)
 	if later := p.NextAttemptAt.Add(retryKept); later.After(end) {
 		end = later
 	}
@@ -39,7 +33,7 @@ func pendingFromItem(ref webhook.Ref, it kit.Item) (webhook.Pending, error) {
 	id, _, _ := strings.Cut(strings.TrimPrefix(r.Text(kit.AttrSK), kit.SkPending), "#")
 	return webhook.Pending{
 		Ref: ref, EventID: id, EventOwner: r.Int("event_owner"), Subject: r.Text("subject"),
-		RequestedAt: r.Time("requested_at"), TriedAt: r.Time("tried_at"), NextAttemptAt: r.Time("next_attempt_at"),
+		RequestedAt: r.Time("requested_at"), TriedAt: r.Time("tried_at"), NextAttemptAt: r.Time("next_attempt_at"), HeldUntil: r.Time("held_until"),
 	}, r.Done("pending event")
 }
 
@@ -75,11 +69,11 @@ func fields(f *kit.Fields, d *webhook.Delivery) {
 	f.Text("answer", &d.Answer)
 }
 
-// health pairs what is remembered of a receiver with its attributes.
+// health pairs what is remembered of a receiver with its attributes, kit.HealthAttributes.
 func health(f *kit.Fields, h *webhook.Health) {
 	f.Time("failing_since", &h.FailingSince)
 	f.Time("failed_at", &h.FailedAt)
-	f.Time("recovered_at", &h.RecoveredAt)
+	f.Time(kit.AttrRecovered, &h.RecoveredAt)
 	f.Count("failures", &h.Failures)
 	f.Count("idle_runs", &h.IdleRuns)
 	f.Time("announced_at", &h.AnnouncedAt)
@@ -89,7 +83,7 @@ func health(f *kit.Fields, h *webhook.Health) {
 // must not stop the webhook.
 func runFromItem(ref webhook.Ref, it kit.Item) (webhook.Run, error) {
 	f := kit.Load(it)
-	run := webhook.Run{Ref: ref, LeaseUntil: f.Reader.Time(kit.AttrLease), Wakes: f.Reader.Int(kit.AttrWakes)}
+	run := webhook.Run{Ref: ref, LeaseUntil: f.Reader.Time(kit.AttrLease), Wakes: f.Reader.Int(kit.AttrWakes), Restarts: f.Reader.Int(kit.AttrRestarts)}
 	health(f, &run.Health)
 	return run, f.Reader.Done("runs of a webhook")
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,51 +13,70 @@ import (
 	"carrierlink/shared/webhook"
 )
 
-// MarkDue writes that webhooks have something to deliver. Where a run has the lease, or the
-// webhook pauses after failures, it is counted, and looked at when that is over; any other
-// is due now.
+// MarkDue writes that webhooks have something to deliver. Where a run has the lease it is
+// counted, and the run goes on. One that pauses after failures stays as it is: it is due
+// when that is over. Any other is due now. It returns fault.State if other runs come
+// between again and again.
 func (s *Store) MarkDue(ctx context.Context, refs []webhook.Ref, now time.Time) error {
-	err := kit.Concurrently(len(refs), func(i int) error {
-		e := wake(refs[i], now)
-		schedule(e, refs[i], now)
-		free(e, now)
-		_, refused, err := s.table.WriteEdit(ctx, e)
-		if err == nil && refused {
-			_, _, err = s.table.WriteEdit(ctx, wake(refs[i], now))
-		}
-		return err
-	})
-	if err != nil {
+	if err := kit.Concurrently(len(refs), func(i int) error { return s.markDue(ctx, refs[i], now) }); err != nil {
 		return fmt.Errorf("marking webhooks as due: %w", err)
 	}
 	return nil
+}
+
+// markTries is how often MarkDue begins again with a webhook whose run has ended meanwhile.
+const markTries = 4
+
+func (s *Store) markDue(ctx context.Context, ref webhook.Ref, now time.Time) error {
+	for range markTries {
+		e := wake(ref, now)
+		kit.ScheduleRun(e, ref, now)
+		free(e, now)
+		it, refused, err := s.table.WriteEdit(ctx, e)
+		r := kit.Reader{It: it}
+		if err != nil || !refused || !r.Time(kit.AttrLease).After(now) {
+			return err
+		}
+		e = wake(ref, now)
+		e.Compares(kit.AttrLease, ">", kit.TimeValue(now)) // else the run has ended, and would not know
+		if _, refused, err = s.table.WriteEdit(ctx, e); err != nil || !refused {
+			return err
+		}
+	}
+	return fault.Busy(errors.New("the runs of the webhook change all the time"))
 }
 
 // wake counts a wake.
 func wake(ref webhook.Ref, now time.Time) *kit.Edit {
 	e := kit.NewEdit(kit.RunsKey(ref))
 	e.Add(kit.AttrWakes, 1)
-	e.End(now.Add(runsKept))
+	e.End(now.Add(kit.RunsKept))
 	return e
 }
 
-// schedule puts a webhook into by_due.
-func schedule(e *kit.Edit, ref webhook.Ref, at time.Time) {
-	e.Set(kit.AttrDuePK, kit.TextValue(kit.DeliverPK(ref)))
-	e.Set(kit.AttrDueKey, kit.TextValue(kit.RepairKey(at)))
+// free adds the conditions that no run has the lease, and that no pause lasts.
+func free(e *kit.Edit, now time.Time) {
+	e.LacksOr(kit.AttrLease, "<=", kit.TimeValue(now))
+	e.LacksOr(kit.AttrPause, "<=", kit.TimeValue(now))
 }
 
-// free adds the condition that no run has the lease, and that no pause lasts.
-func free(e *kit.Edit, now time.Time) { e.LacksOr(kit.AttrLease, "<=", kit.TimeValue(now)) }
+// counts adds the condition that a number that only grows is still n.
+func counts(e *kit.Edit, attr string, n int64) {
+	if n == 0 {
+		e.Lacks(attr)
+	} else {
+		e.Compares(attr, "=", kit.NumberValue(n))
+	}
+}
 
 // ClaimRun leases a webhook until a time. It returns fault.State while another run has it,
 // or while it pauses.
 func (s *Store) ClaimRun(ctx context.Context, ref webhook.Ref, until, now time.Time) (webhook.Run, error) {
 	e := kit.NewEdit(kit.RunsKey(ref))
 	e.Set(kit.AttrLease, kit.TimeValue(until))
-	schedule(e, ref, until)
+	kit.ScheduleRun(e, ref, until)
 	free(e, now)
-	e.End(now.Add(runsKept))
+	e.End(now.Add(kit.RunsKept))
 	it, refused, err := s.table.WriteEdit(ctx, e)
 	switch {
 	case err != nil:
@@ -73,36 +91,35 @@ func (s *Store) ClaimRun(ctx context.Context, ref webhook.Ref, until, now time.T
 	return run, nil
 }
 
-// EndRun gives a lease back, and writes the run's Health. If the end is to wait for that and
-// the webhook was marked as due since run.Wakes, it sets Wakes, returns true and writes
-// nothing. It returns fault.State if another run has taken the lease over.
+// EndRun gives a lease back, and writes the run's Health. If its runs began anew since
+// run.Restarts, or if the end is to wait for that and the webhook was marked as due since
+// run.Wakes, it writes nothing, sets run.Wakes and run.Restarts, gives it the new
+// Health in the first case, and returns true. It returns fault.State if another run has taken the lease over.
 func (s *Store) EndRun(ctx context.Context, run *webhook.Run, end webhook.End, now time.Time) (woken bool, err error) {
 	e := kit.NewEdit(kit.RunsKey(run.Ref))
 	e.Compares(kit.AttrLease, "=", kit.TimeValue(run.LeaseUntil))
+	counts(e, kit.AttrRestarts, run.Restarts)
 	if end.UnlessWoken {
-		if run.Wakes == 0 {
-			e.Lacks(kit.AttrWakes)
-		} else {
-			e.Compares(kit.AttrWakes, "=", kit.NumberValue(run.Wakes))
-		}
+		counts(e, kit.AttrWakes, run.Wakes)
 	}
 	next := kit.Item{}
 	health(kit.Store(next), &run.Health)
-	next.Time(kit.AttrLease, end.PauseUntil)
-	for _, attr := range append(healthAttributes(), kit.AttrLease) {
+	next.Time(kit.AttrPause, end.PauseUntil)
+	for _, attr := range append(kit.HealthAttributes(), kit.AttrPause) {
 		if next[attr] == nil {
 			e.Remove(attr)
 		} else {
 			e.Set(attr, next[attr])
 		}
 	}
+	e.Remove(kit.AttrLease)
 	if end.DueAt.IsZero() {
 		e.Remove(kit.AttrDuePK)
 		e.Remove(kit.AttrDueKey)
 	} else {
-		schedule(e, run.Ref, end.DueAt)
+		kit.ScheduleRun(e, run.Ref, end.DueAt)
 	}
-	e.End(now.Add(runsKept))
+	e.End(now.Add(kit.RunsKept))
 	it, refused, err := s.table.WriteEdit(ctx, e)
 	r := kit.Reader{It: it}
 	switch {
@@ -114,14 +131,10 @@ func (s *Store) EndRun(ctx context.Context, run *webhook.Run, end webhook.End, n
 		return false, fault.Busy(errors.New("another run has the lease"))
 	}
 	run.Wakes = r.Int(kit.AttrWakes)
+	if restarts := r.Int(kit.AttrRestarts); restarts != run.Restarts {
+		run.Restarts, run.Health = restarts, webhook.Health{RecoveredAt: r.Time(kit.AttrRecovered)}
+	}
 	return true, nil
-}
-
-// healthAttributes returns the attributes of a Health, sorted.
-func healthAttributes() []string {
-	at, it := time.UnixMilli(1), kit.Item{}
-	health(kit.Store(it), &webhook.Health{FailingSince: at, FailedAt: at, RecoveredAt: at, Failures: 1, IdleRuns: 1, AnnouncedAt: at})
-	return slices.Sorted(maps.Keys(it))
 }
 
 // DueWebhooks finds the webhooks whose deliveries are due, the longest overdue first, at

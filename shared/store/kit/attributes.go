@@ -36,5 +36,8 @@ const (
 	AttrVotes      = "votes" // set of texts
 	AttrEventType  = "type"
 	AttrWakes      = "wakes" // how often a webhook was marked as due
+	AttrRecovered  = "recovered_at"
+	AttrRestarts   = "restarts" // how often what its runs remember was forgotten
+	AttrPause      = "paused_until"
 	AttrCall       = "call_" // followed by n: time of the call n calls ago
 )

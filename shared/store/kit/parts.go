@@ -31,5 +31,6 @@ const (
 	PartParcelDay   = "parcels of the day"
 	PartRound       = "round"
 	PartWebhooks    = "webhooks"
+	PartRuns        = "runs of a webhook"
 	partEvent       = "event"
 )

@@ -76,8 +76,12 @@ func (s deliveries) TestPending() {
 	want = slices.Delete(want, 10, 40)
 	s.equal("without those that were dropped", s.listed(ref), want)
 	// The last ones were requested at the time of the test.
-	later, _ := must2(s.ListPending(s.Context(), ref, 1000, now.Add(76*time.Hour+time.Minute)))
-	s.equal("76 hours later", later, []webhook.Pending{replay})
+	later, _ := must2(s.ListPending(s.Context(), ref, 1000, now.Add(webhook.PendingKept+time.Minute)))
+	s.equal("23 days later", later, []webhook.Pending{replay})
+	held := want[0]
+	held.HeldUntil = milli(now.Add(time.Minute))
+	s.ok(s.AddPending(s.Context(), []webhook.Pending{held}))
+	s.equal("held", s.listed(ref)[0], held)
 }
 
 // delivered returns a delivery of a pending event that has had n attempts.
@@ -125,7 +129,7 @@ func (s deliveries) TestSaveDelivery() {
 	s.equal("after 30 days", got, (*webhook.Delivery)(nil))
 	// One that is retried later than it would be kept is kept.
 	late := delivered(all[1], webhook.Retrying, 1)
-	late.NextAttemptAt = milli(now.Add(80 * time.Hour))
+	late.NextAttemptAt = milli(now.Add(webhook.PendingKept + 4*time.Hour))
 	s.ok(s.SaveDelivery(s.Context(), late, all[1]))
 	found, _ := must2(s.ListPending(s.Context(), ref, 10, late.NextAttemptAt))
 	s.equal("when it is tried again", len(found), 1)
@@ -259,6 +263,37 @@ func (s deliveries) TestMarkDue() {
 	s.equal("woken", must(s.EndRun(s.Context(), &run, webhook.End{DueAt: pause.Add(time.Hour), UnlessWoken: true}, pause)), false)
 	s.ok(s.MarkDue(s.Context(), []webhook.Ref{ref}, pause.Add(time.Minute)))
 	s.equal("due before its next attempt", s.isDue(ref, pause.Add(time.Minute)), true)
+}
+
+// TestRestart: a webhook that is enabled or has another URL begins without a past and is due
+// now, also if it pauses; a run that has it keeps it, and learns of it as it ends.
+func (s deliveries) TestRestart() {
+	ref, lease := s.ref(), milli(now.Add(45*time.Second))
+	ref.AccountID = 0
+	restart := func() {
+		s.Helper()
+		l := must(s.WebhooksOf(s.Context(), ref.Owner, now))
+		s.ok(s.SaveWebhooks(s.Context(), &l, effects.Effects{}, now, ref.ID))
+	}
+	fresh := webhook.Health{RecoveredAt: milli(now)}
+	bad := webhook.Health{FailingSince: milli(now), FailedAt: milli(now), RecoveredAt: milli(now), Failures: 9, IdleRuns: 9, AnnouncedAt: milli(now)}
+	restart()
+	s.equal("due before its first event", s.isDue(ref, now), true)
+	run := s.claimed(ref, lease)
+	run.Health = bad
+	pause := milli(now.Add(10 * time.Minute))
+	s.equal("woken", must(s.EndRun(s.Context(), &run, webhook.End{DueAt: pause, PauseUntil: pause}, now)), false)
+	restart()
+	s.equal("due within the pause", s.isDue(ref, now), true)
+	run = s.claimed(ref, lease)
+	s.equal("what is remembered", run.Health, fresh)
+	restart()
+	s.fails("another run", errOf(s.ClaimRun(s.Context(), ref, lease, now)), fault.State)
+	run.Health = bad
+	s.equal("told", must(s.EndRun(s.Context(), &run, webhook.End{DueAt: pause, PauseUntil: pause}, now)), true)
+	s.equal("what it remembers", run.Health, fresh)
+	s.equal("told again", must(s.EndRun(s.Context(), &run, webhook.End{}, now)), false)
+	s.equal("what is remembered", s.claimed(ref, lease).Health, fresh)
 }
 
 // TestOneOfManyClaims: of runs that begin at once one has the webhook.

@@ -82,15 +82,19 @@ func (s *Store) WebhooksOf(ctx context.Context, o webhook.Owner, now time.Time) 
 }
 
 // SaveWebhooks writes a list in place of the version that was read, with the effects, and
-// counts up l.Version.
+// counts up l.Version. The runs of the webhooks in anew begin anew: see kit.RestartRuns.
 //
 // It returns *effects.Replay if the Idempotency-Key is taken; fault.State with
 // webhook.ErrStale if the list, or the end of its account, has changed since; NotFound or
 // State for the first webhook of an account that is gone or deleted.
-func (s *Store) SaveWebhooks(ctx context.Context, l *webhook.List, fx effects.Effects, now time.Time) error {
+func (s *Store) SaveWebhooks(ctx context.Context, l *webhook.List, fx effects.Effects, now time.Time, anew ...string) error {
 	next := *l
 	next.Version++
-	refused, err := s.table.Commit(ctx, s.parts(l, &next, now), fx, now)
+	parts := s.parts(l, &next, now)
+	for _, id := range anew {
+		parts = append(parts, s.table.Update(kit.PartRuns, kit.RestartRuns(webhook.Ref{Owner: l.Owner, ID: id}, now)))
+	}
+	refused, err := s.table.Commit(ctx, parts, fx, now)
 	switch acct := refused[kit.PartAccount]; {
 	case err != nil:
 		return fmt.Errorf("saving webhooks: %w", err)
