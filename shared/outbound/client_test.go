@@ -236,7 +236,7 @@ func TestSwitchingProtocols(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	overTLS := func(treat func(net.Conn)) func(net.Conn) {
-		return func(conn net.Conn) { treat(tls.Server(conn, &tls.Config{Certificates: s.TLS.Certificates})) } //nolint:gosec // a test's
+		return func(conn net.Conn) { treat(tls.Server(conn, &tls.Config{Certificates: s.TLS.Certificates})) }
 	}
 	secure := func(url string) string {
 		return "https://example.com:" + url[strings.LastIndex(url, ":")+1:]
