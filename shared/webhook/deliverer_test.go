@@ -377,6 +377,14 @@ func TestRefusals(t *testing.T) {
 					bad = append(bad, d.written(merchant, fmt.Sprint("se-", i), 1)...)
 				}
 				d.dispatch(bad)
+				time.Sleep(2 * time.Minute)
+				asked := map[string]bool{}
+				for _, a := range d.arrivals(url) {
+					asked[a.id] = true
+				}
+				if all := len(asked) == len(bad); all != (status == http.StatusBadRequest) {
+					d.Errorf("%d of %d events were tried within two minutes, want all of them only if they are refused", len(asked), len(bad))
+				}
 				time.Sleep(8 * time.Hour)
 				good := d.written(merchant, "se-good", 1)
 				taken = good[0].ID
