@@ -20,7 +20,7 @@ PARAMETERS ?=
 TOOLS := infra/local/tools/tools.sh
 SAM := .cache/sam/bin/sam
 LINT := .cache/bin/golangci-lint
-GO_TEST := go test -race -shuffle=on -timeout=25m
+GO_TEST := go test -race -shuffle=on -timeout=40m
 export EMULATOR
 export SAM_CLI_TELEMETRY := 0
 

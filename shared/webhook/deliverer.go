@@ -335,10 +335,8 @@ func (r *run) attempt(ctx context.Context, to *endpoint, d *Delivery, e *effects
 		return fmt.Errorf("the body of event %s: %w", e.ID, err)
 	}
 	at := r.now()
-	if d.NextAttemptAt.After(at) {
-		// An attempt before its time takes the place of the last one: it does not count.
-		d.Attempts = d.Attempts[:len(d.Attempts)-1]
-	} else {
+	early := d.NextAttemptAt.After(at)
+	if !early {
 		d.NextAttemptAt = time.Time{}
 	}
 	header, err := to.header(e.ID, at, body)
@@ -350,7 +348,12 @@ func (r *run) attempt(ctx context.Context, to *endpoint, d *Delivery, e *effects
 		return ctx.Err()
 	}
 	d.EventType = e.Type
-	d.add(Attempt{At: at, HTTPStatus: res.Status, Latency: res.Latency, Failure: failureOf(res.Status, sendErr)}, to.redact(res.Answer))
+	failure := failureOf(res.Status, sendErr)
+	if early && failure != "" {
+		// A failure before its time takes the place of the last one: it does not count.
+		d.Attempts = d.Attempts[:len(d.Attempts)-1]
+	}
+	d.add(Attempt{At: at, HTTPStatus: res.Status, Latency: res.Latency, Failure: failure}, to.redact(res.Answer))
 	now := r.now()
 	if reason := r.note(d, res, now); reason != "" {
 		disabled, err := r.Webhooks.Disable(ctx, r.Ref, to.version, reason, now)

@@ -47,7 +47,7 @@ func (s *Service) Reseal(ctx context.Context, sealer Resealer, limit int) (Resea
 		if invocation.EndsWithin(ctx, resealTime) {
 			break
 		}
-		if err := s.resealList(ctx, sealer, &l); err != nil {
+		if err := s.resealList(ctx, sealer, &l, since); err != nil {
 			done.Malformed++
 			slog.ErrorContext(ctx, "webhooks cannot be sealed again",
 				slog.Int64("partner_id", l.PartnerID), slog.Int64("account_id", l.AccountID), slog.String("error", err.Error()))
@@ -58,28 +58,28 @@ func (s *Service) Reseal(ctx context.Context, sealer Resealer, limit int) (Resea
 	return done, nil
 }
 
-// resealList seals the secrets and headers of a list again.
-func (s *Service) resealList(ctx context.Context, sealer Resealer, l *List) error {
+// resealList seals the secrets and headers of a list again. What cannot be opened stays as it
+// is, and keeps the list among those that are looked at, behind the others.
+func (s *Service) resealList(ctx context.Context, sealer Resealer, l *List, since time.Time) error {
 	now := s.now()
+	var failed error
 	for i := range l.Webhooks {
 		w := &l.Webhooks[i]
 		ref := Ref{l.Owner, w.ID}
 		for n := range w.Secrets {
-			if err := reseal(ctx, sealer, ref.sealed("secret"), &w.Secrets[n].Sealed); err != nil {
-				return err
-			}
+			failed = errors.Join(failed, reseal(ctx, sealer, ref.sealed("secret"), &w.Secrets[n].Sealed))
 		}
 		if len(w.Headers) > 0 {
-			if err := reseal(ctx, sealer, ref.sealed("headers"), &w.Headers); err != nil {
-				return err
-			}
+			failed = errors.Join(failed, reseal(ctx, sealer, ref.sealed("headers"), &w.Headers))
 		}
 	}
-	l.SealedAt = now
-	if err := s.Store.SaveWebhooks(ctx, l, effects.Effects{}, now); err != nil && !errors.Is(err, ErrStale) {
-		return fmt.Errorf("saving what was sealed again: %w", err)
+	if l.SealedAt = now; failed != nil {
+		l.SealedAt = since.Add(-time.Millisecond)
 	}
-	return nil
+	if err := s.Store.SaveWebhooks(ctx, l, effects.Effects{}, now); err != nil && !errors.Is(err, ErrStale) {
+		return errors.Join(failed, fmt.Errorf("saving what was sealed again: %w", err))
+	}
+	return failed
 }
 
 func reseal(ctx context.Context, sealer Resealer, owner string, sealed *[]byte) error {
@@ -87,6 +87,9 @@ func reseal(ctx context.Context, sealer Resealer, owner string, sealed *[]byte) 
 	if err != nil {
 		return fmt.Errorf("opening: %w", err)
 	}
-	*sealed, err = sealer.Seal(ctx, owner, plain)
+	again, err := sealer.Seal(ctx, owner, plain)
+	if err == nil {
+		*sealed = again
+	}
 	return err
 }

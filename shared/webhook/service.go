@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -390,12 +391,10 @@ type plainHeader struct {
 
 // setHeaders seals headers, if they differ from those that the webhook has.
 func (s *Service) setHeaders(ctx context.Context, ref Ref, w *Webhook, headers []Header) (differ bool, err error) {
+	// Stored headers that cannot be opened are replaced.
 	old, err := s.Headers(ctx, ref, w)
-	if err != nil {
-		return false, err
-	}
 	same := func(a, b Header) bool { return a.Key == b.Key && a.Value.Equal(b.Value) }
-	if slices.EqualFunc(old, headers, same) {
+	if err == nil && slices.EqualFunc(old, headers, same) {
 		return false, nil
 	}
 	w.Headers = nil
@@ -406,11 +405,13 @@ func (s *Service) setHeaders(ctx context.Context, ref Ref, w *Webhook, headers [
 	for i, h := range headers {
 		plain[i] = plainHeader{h.Key, h.Value.Reveal()}
 	}
-	b, err := json.Marshal(plain)
-	if err != nil {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // else a "<" takes six bytes of the list, whose item has 400 KB at most
+	if err := encoder.Encode(plain); err != nil {
 		return false, errors.New("the headers of a webhook cannot be encoded")
 	}
-	if w.Headers, err = s.Sealer.Seal(ctx, ref.sealed("headers"), b); err != nil {
+	if w.Headers, err = s.Sealer.Seal(ctx, ref.sealed("headers"), b.Bytes()); err != nil {
 		return false, fmt.Errorf("sealing the headers of a webhook: %w", err)
 	}
 	return true, nil
@@ -438,14 +439,18 @@ func (s *Service) Headers(ctx context.Context, ref Ref, w *Webhook) ([]Header, e
 
 // Secrets returns the secrets that sign at a time, the newest first.
 func (s *Service) Secrets(ctx context.Context, ref Ref, w *Webhook, at time.Time) ([]secret.Text, error) {
-	sealed := w.SecretsAt(at)
-	texts := make([]secret.Text, len(sealed))
-	for i, b := range sealed {
+	var texts []secret.Text
+	var failed error
+	for _, b := range w.SecretsAt(at) {
 		plain, err := s.Sealer.Open(ctx, ref.sealed("secret"), b)
 		if err != nil {
-			return nil, fmt.Errorf("opening a signing secret: %w", err)
+			failed = fmt.Errorf("opening a signing secret: %w", err)
+			continue
 		}
-		texts[i] = secret.New(string(plain))
+		texts = append(texts, secret.New(string(plain)))
+	}
+	if len(texts) == 0 {
+		return nil, failed
 	}
 	return texts, nil
 }
@@ -462,7 +467,10 @@ func (s *Service) created(ctx context.Context, ref Ref, w *Webhook) (*Created, e
 	}
 	w.Secrets = append([]SigningSecret{{Sealed: sealed}}, w.Secrets...)
 	headers, err := s.Headers(ctx, ref, w)
-	return &Created{Webhook: *w, Headers: headers, Secret: text}, err
+	if err != nil {
+		headers = nil // the secret helps all the same; their owner replaces headers that cannot be opened
+	}
+	return &Created{Webhook: *w, Headers: headers, Secret: text}, nil
 }
 
 // sealed names the owner and the item of sealed data: see Sealer.

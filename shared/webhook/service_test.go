@@ -594,6 +594,15 @@ func TestReseal(t *testing.T) {
 	l.Webhooks[0].Secrets[0].Sealed[9] ^= 1
 	d.ok(d.store.SaveWebhooks(t.Context(), &l, effects.Effects{}, d.clock))
 	reseal(webhook.Resealed{Done: 1, Malformed: 1})
+	broken := webhook.Ref{Owner: partner, ID: l.Webhooks[0].ID}
+	if got, err := d.Secrets(t.Context(), broken, d.get(broken), d.clock); err == nil {
+		t.Fatalf("%d secrets of a webhook whose only one cannot be opened", len(got))
+	}
+	fresh, err := d.RotateSecret(t.Context(), broken, nil)
+	d.ok(err)
+	if got, err := d.Secrets(t.Context(), broken, d.get(broken), d.clock); err != nil || len(got) != 1 || !got[0].Equal(fresh.Secret) {
+		t.Errorf("%d secrets after its rotation, %v; want the new one", len(got), err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if got, err := d.Reseal(ctx, d.sealer(), 100); err != nil || got.Done+got.Malformed != 0 {
