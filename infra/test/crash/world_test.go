@@ -5,6 +5,7 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -132,11 +133,12 @@ func (w *world) environment(table, others, carrierURL string) []string {
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
 		"AWS_ENDPOINT_URL_DYNAMODB=" + table, "AWS_ENDPOINT_URL=" + others, "AUSPOST_BASE_URL=" + carrierURL + "/shipping/v1",
 		"STAGE=local", "LOG_LEVEL=INFO", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + w.name, "SECRET_PREFIX=" + w.name + "/carrier/", "SERVICE_SECRET_ID=" + w.serviceSecret,
-		"EVENT_BUS_NAME=" + w.name, "DELIVERY_QUEUE_URL=" + w.hooks.queueURL(), "WEBHOOK_ALLOW_LOOPBACK=true", "PUBLIC_URL=https://api.example.com",
+		"EVENT_BUS_NAME=" + w.name, "DELIVERY_QUEUE_URL=" + cmp.Or(w.hooks.queueURL(), w.refresh), "WEBHOOK_ALLOW_LOOPBACK=true", "PUBLIC_URL=https://api.example.com",
 		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "CARRIER_CALLS_PER_MINUTE=1000000", "LINKS_PER_MINUTE=1000000",
 		"MAX_CONNECTIONS_PER_ACCOUNT=100", "MAX_DUPLICATES_PER_NUMBER=5", "MAX_LINKS_PER_DAY=50", "MAX_KEYS_PER_ACCOUNT=50",
 		"REFUSAL_GAP_SECONDS=600", "LONE_REFUSAL_SECONDS=172800", "SCHEDULE_SPEED=1",
 		"QUEUE_URL=" + w.refresh, "SANDBOX_QUEUE_URL=" + w.refresh, "REFRESHES_PER_MINUTE=600", "SANDBOX_REFRESHES_PER_MINUTE=60", "SCHEDULE_PASSES_PER_MINUTE=1",
+		"PARCEL_QUEUE_URL=" + w.refresh, "SANDBOX_PARCEL_QUEUE_URL=" + w.refresh, "PARCEL_ROUNDS_PER_MINUTE=300", "SANDBOX_PARCEL_ROUNDS_PER_MINUTE=60",
 	}
 }
 

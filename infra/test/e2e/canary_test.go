@@ -459,7 +459,7 @@ func rootFile(t *testing.T, path string) []byte {
 // The crawl finds a secret in every form in which it could have been written.
 func TestCanarySings(t *testing.T) {
 	t.Parallel()
-	s := &secrets{numbers: map[string]bool{}, texts: map[string][]string{}}
+	s := newSecrets()
 	s.learn("cl_live_000000000000000000", []byte(`{"api_key":"key-1 é\"+","api_secret":"s3cr3t/é","password":"pa\u0073sword","account_number":"0012345600"}`))
 	for _, leak := range []string{
 		"x key-1 é\"+ y", `"key-1 é\"+"`, "s3cr3t/é", "s3cr3t%2F%C3%A9", "key-1+%C3%A9%22%2B", "password", "cl_live_000000000000000000", "number=0012345600,",

@@ -166,7 +166,7 @@ func newClient(url string) (*client, error) {
 		return nil, fmt.Errorf("reading the contract: %w", err)
 	}
 	return &client{
-		url: url, doc: doc, secrets: &secrets{numbers: map[string]bool{}, texts: map[string][]string{}},
+		url: url, doc: doc, secrets: newSecrets(),
 		http: &http.Client{
 			Timeout:       45 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -632,8 +632,19 @@ type carrierAccount struct {
 // the service, the signing secrets of webhooks, and, except in the caller's own good answers, account numbers.
 type secrets struct {
 	mu      sync.Mutex
-	texts   map[string][]string // text to the forms in which it may have been written
+	texts   map[string]bool
+	starts  map[string][]form // the forms in which texts may have been written, by their first shortest bytes
 	numbers map[string]bool
+}
+
+// form is a form of a text of some length.
+type form struct {
+	text   string
+	length int
+}
+
+func newSecrets() *secrets {
+	return &secrets{numbers: map[string]bool{}, texts: map[string]bool{}, starts: map[string][]form{}}
 }
 
 // shortest is the least length of a text whose appearance proves a leak; shortestKey is that of an API key.
@@ -678,8 +689,13 @@ func digits(s string) bool {
 func (s *secrets) add(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.texts[text] == nil {
-		s.texts[text] = forms(text)
+	if s.texts[text] {
+		return
+	}
+	s.texts[text] = true
+	for _, f := range forms(text) {
+		start := f[:min(len(f), shortest)]
+		s.starts[start] = append(s.starts[start], form{f, len(text)})
 	}
 }
 
@@ -718,10 +734,10 @@ func forms(text string) []string {
 func (s *secrets) in(text string, withNumbers bool) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for secret, forms := range s.texts {
-		for _, form := range forms {
-			if i := strings.Index(text, form); i >= 0 {
-				return fmt.Sprintf("a secret of %d characters, near %q", len(secret), text[max(0, i-80):i])
+	for i := 0; i+shortest <= len(text); i++ {
+		for _, f := range s.starts[text[i:i+shortest]] {
+			if strings.HasPrefix(text[i:], f.text) {
+				return fmt.Sprintf("a secret of %d characters, near %q", f.length, text[max(0, i-80):i])
 			}
 		}
 	}

@@ -80,6 +80,8 @@ func newWitness(ctx context.Context, partner stack.Partner, dir string) (*witnes
 			return nil, err
 		}
 		w.urls[language] = "http://127.0.0.1:" + strconv.Itoa(port) + "/"
+	}
+	for language := range w.programs {
 		go w.compare(language)
 	}
 	w.mu.Lock()
