@@ -10312,8 +10312,8 @@ type ClientInterface interface {
 	// Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 	// attempt of a delivery, also of one that was begun before, uses what is new.
 	//
-	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-	// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+	// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10325,8 +10325,8 @@ type ClientInterface interface {
 	// Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 	// attempt of a delivery, also of one that was begun before, uses what is new.
 	//
-	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-	// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+	// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -11328,8 +11328,8 @@ func (c *Client) GetWebhook(ctx context.Context, webhookId WebhookID, params *Ge
 // Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 // attempt of a delivery, also of one that was begun before, uses what is new.
 //
-// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 //
 // Takes any type of body and a specified content type.
 //
@@ -11351,8 +11351,8 @@ func (c *Client) UpdateWebhookWithBody(ctx context.Context, webhookId WebhookID,
 // Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 // attempt of a delivery, also of one that was begun before, uses what is new.
 //
-// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -16138,8 +16138,8 @@ type ClientWithResponsesInterface interface {
 	// Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 	// attempt of a delivery, also of one that was begun before, uses what is new.
 	//
-	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-	// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+	// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16151,8 +16151,8 @@ type ClientWithResponsesInterface interface {
 	// Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 	// attempt of a delivery, also of one that was begun before, uses what is new.
 	//
-	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-	// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+	// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+	// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -28834,8 +28834,8 @@ func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, webhoo
 // Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 // attempt of a delivery, also of one that was begun before, uses what is new.
 //
-// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -28853,8 +28853,8 @@ func (c *ClientWithResponses) UpdateWebhookWithBodyWithResponse(ctx context.Cont
 // Changes the members that the body has; the others stay as they are. `headers` replaces all headers, and `[]` removes them. The next
 // attempt of a delivery, also of one that was begun before, uses what is new.
 //
-// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 76 hours old, is sent
-// then; replay what is older. The secret is changed by rotateWebhookSecret only.
+// `enabled: true` enables a webhook that you or the service has disabled. What is still pending for it, up to 20 days old, is sent
+// within a minute or so; replay what is older. The secret is changed by rotateWebhookSecret only.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
