@@ -129,12 +129,10 @@ func (d *Dispatcher) RunPass(ctx context.Context) (Pass, error) {
 // send sends what is due in lanes that share a Traffic: each lane gets an equal part
 // of the capacity, and the others get what it does not need.
 func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []connection.Lane, breakers map[carrier.Name]health.Breaker, now time.Time, report *Pass) error {
-	backlog, err := t.Queue.Backlog(ctx)
+	capacity, err := t.capacity(ctx, d.Window, report)
 	if err != nil {
-		return fmt.Errorf("reading the queue's length: %w", err)
+		return err
 	}
-	report.Backlog += backlog
-	capacity := capacityOf(d.Window, t.PerMinute, backlog)
 	if lanes[0] != connection.SandboxLane {
 		metrics.Add(ctx, metrics.QueueRoom, "", int64(capacity))
 	}
@@ -157,15 +155,30 @@ func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []connection.Lan
 		messages = append(messages, m)
 		return true
 	})
+	return errors.Join(append(errs, t.send(ctx, messages, report))...)
+}
+
+// capacity returns how many checks or rounds may start in a window: see capacityOf.
+func (t Traffic) capacity(ctx context.Context, window time.Duration, report *Pass) (int, error) {
+	backlog, err := t.Queue.Backlog(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reading the queue's length: %w", err)
+	}
+	report.Backlog += backlog
+	return capacityOf(window, t.PerMinute, backlog), nil
+}
+
+// send sends messages, those with the shortest delay first.
+func (t Traffic) send(ctx context.Context, messages []Delayed, report *Pass) error {
 	if len(messages) == 0 {
-		return errors.Join(errs...)
+		return nil
 	}
 	slices.SortStableFunc(messages, func(a, b Delayed) int { return cmp.Compare(a.Delay, b.Delay) })
 	if err := t.Queue.Send(ctx, messages); err != nil {
-		return errors.Join(append(errs, fmt.Errorf("sending: %w", err))...)
+		return fmt.Errorf("sending: %w", err)
 	}
 	report.Sent += len(messages)
-	return errors.Join(errs...)
+	return nil
 }
 
 // capacityOf returns how many checks may start in a window: at least one, unless the

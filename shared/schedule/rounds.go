@@ -1,12 +1,10 @@
 package schedule
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -59,12 +57,10 @@ func (d *Rounds) RunPass(ctx context.Context) (Pass, error) {
 }
 
 func (d *Rounds) send(ctx context.Context, t Traffic, lanes []connection.Lane, now time.Time, report *Pass) error {
-	backlog, err := t.Queue.Backlog(ctx)
+	capacity, err := t.capacity(ctx, d.Window, report)
 	if err != nil {
-		return fmt.Errorf("reading the queue's length: %w", err)
+		return err
 	}
-	report.Backlog += backlog
-	capacity := capacityOf(d.Window, t.PerMinute, backlog)
 	if capacity <= 0 {
 		return nil
 	}
@@ -85,15 +81,7 @@ func (d *Rounds) send(ctx context.Context, t Traffic, lanes []connection.Lane, n
 		messages = append(messages, m)
 		return true
 	})
-	if len(messages) == 0 {
-		return errors.Join(errs...)
-	}
-	slices.SortStableFunc(messages, func(a, b Delayed) int { return cmp.Compare(a.Delay, b.Delay) })
-	if err := t.Queue.Send(ctx, messages); err != nil {
-		return errors.Join(append(errs, fmt.Errorf("sending: %w", err))...)
-	}
-	report.Sent += len(messages)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, t.send(ctx, messages, report))...)
 }
 
 // Looker makes the rounds.
