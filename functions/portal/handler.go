@@ -1,0 +1,24 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/signin"
+	"carrierlink/shared/store"
+	"carrierlink/shared/web"
+)
+
+type handler struct {
+	signin      *signin.Service
+	accounts    *account.Service
+	connections *connection.Service
+	store       *store.Store
+	now         func() time.Time
+}
+
+func (h *handler) routes() []web.Route {
+	return slices.Concat(h.signInRoutes(), h.accountRoutes(), h.overviewRoutes(), h.carrierRoutes())
+}

@@ -1,0 +1,5 @@
+package pages
+
+import "time"
+
+type timeValue = time.Time
