@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/pages"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/web"
@@ -26,6 +27,7 @@ func (h *handler) signedIn(f visitor) web.Handler {
 		if err != nil {
 			return err
 		}
+		web.Identify(r.Context(), v.Account.ID, v.Account.PartnerID)
 		return f(w, r, v)
 	}
 }
@@ -57,15 +59,20 @@ func (h *handler) owner(f visitor) web.Handler {
 	})
 }
 
+// errOpenedByPartner is fault.Forbidden: a session that the partner opened may not do this.
+func errOpenedByPartner() *fault.Error {
+	return fault.New(fault.Forbidden, "Your platform opened this page for you. To do this, sign in with your own password.")
+}
+
 // client is the browser of a request.
 func client(r *http.Request) signin.Client {
 	return signin.Client{IP: web.SourceIP(r), UserAgent: r.UserAgent(), RequestID: web.RequestID(r.Context())}
 }
 
 // frame returns what surrounds a page; v is nil for people who are not signed in.
-func (h *handler) frame(r *http.Request, v *signin.Visit, title string, nav pages.Nav) pages.Frame {
+func (h *handler) frame(r *http.Request, v *signin.Visit, nav pages.Nav) pages.Frame {
 	f := pages.Frame{
-		Title: title, Nav: nav, Done: pages.Done(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
+		Nav: nav, Done: pages.Done(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
 		Now: h.now(), Zone: zoneOf(""),
 	}
 	if v == nil {
