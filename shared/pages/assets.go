@@ -82,4 +82,3 @@ func luminance(rgb [3]uint8) float64 {
 	}
 	return 0.2126*linear[0] + 0.7152*linear[1] + 0.0722*linear[2]
 }
-
