@@ -43,17 +43,18 @@ func (h *handler) accountRoutes() []web.Route {
 
 // accountPage shows the account and how its owner signs in.
 func (h *handler) accountPage(w http.ResponseWriter, r *http.Request, v *signin.Visit) error {
-	return h.showForm(w, r, v, func(f pages.Frame, id string) web.Page {
-		return pages.Account(f, pages.AccountView{Account: v.Account, Country: countryName(v.Account.OriginCountryCode), NoMail: h.noMail(), FormID: id})
-	})
+	return web.Render(w, r, http.StatusOK, pages.Account(h.frame(r, v, pages.NavAccount), pages.AccountView{
+		Account: v.Account, Country: countryOf(v.Account).Name, NoMail: h.noMail(),
+	}))
 }
 
-func countryName(code string) string {
+// countryOf returns the country of an account, named by its code if it is on no list.
+func countryOf(a account.Account) account.Country {
 	all := account.Countries()
-	if i := slices.IndexFunc(all, func(c account.Country) bool { return c.Code == code }); i >= 0 {
-		return all[i].Name
+	if i := slices.IndexFunc(all, func(c account.Country) bool { return c.Code == a.OriginCountryCode }); i >= 0 {
+		return all[i]
 	}
-	return code
+	return account.Country{Code: a.OriginCountryCode, Name: a.OriginCountryCode}
 }
 
 // detailsPage shows the details of the account in a form.
@@ -68,14 +69,9 @@ func detailsForm(v *signin.Visit, values url.Values) formPage {
 	return func(f pages.Frame, id string) web.Page {
 		return pages.AccountDetails(f, pages.DetailsForm{
 			FormID: id, Version: strconv.FormatInt(v.Account.Version, 10), Values: values,
-			Countries: byName(account.Countries()), CountryFixed: v.Account.CarriersCount > 0,
+			Country: countryOf(v.Account), CountryFixed: v.Account.CarriersCount > 0,
 		})
 	}
-}
-
-func byName(all []account.Country) []account.Country {
-	slices.SortFunc(all, func(a, b account.Country) int { return strings.Compare(a.Name, b.Name) })
-	return all
 }
 
 // detailsPost changes the details. A form that was filled in from an older version of the

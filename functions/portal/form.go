@@ -1,12 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
-	"time"
 
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -15,45 +11,16 @@ import (
 	"carrierlink/shared/web"
 )
 
-// wrongInput are the kinds of fault that a form is shown again with.
+// wrongInput reports whether a form is shown again with an error, because other input or a
+// later time could mend it.
 func wrongInput(err error) bool {
-	switch fault.KindOf(err) {
+	switch first := fault.Of(err); first[0].Kind {
 	case fault.Required, fault.Length, fault.Invalid, fault.Conflict, fault.RateLimited:
 		return true
+	case fault.State:
+		return first[0].Field != ""
 	default:
 		return false
-	}
-}
-
-// labels are the names of the fields for people.
-var labels = map[string]string{ // never changes
-	"email": "Email", "password": "Password", "company_name": "Company", "first_name": "First name", "last_name": "Last name", "origin_country_code": "Country",
-}
-
-// forPeople returns the problems of an error with messages that begin with the labels of the
-// fields, and those of a limit with the time to wait.
-func forPeople(err error) fault.List {
-	var all fault.List
-	for _, p := range fault.Of(err) {
-		q := *p
-		if rest, found := strings.CutPrefix(q.Message, q.Field); found && q.Field != "" {
-			q.Message = cmp.Or(labels[q.Field], q.Field) + rest
-		}
-		if q.Kind == fault.RateLimited {
-			q.Message = "That was tried too often. " + waitWords(q.RetryAfter)
-		}
-		all = append(all, &q)
-	}
-	return all
-}
-
-// waitWords says in whole minutes when to try again.
-func waitWords(wait time.Duration) string {
-	switch minutes := int((wait + time.Minute - 1) / time.Minute); {
-	case minutes <= 1:
-		return "Try again in a minute."
-	default:
-		return "Try again in " + strconv.Itoa(minutes) + " minutes."
 	}
 }
 
@@ -84,9 +51,7 @@ func (h *handler) askAgain(w http.ResponseWriter, r *http.Request, v *signin.Vis
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", httpapi.RetryAfter(err))
 	}
-	f := h.frame(r, v, navOf(v))
-	f.Problems = forPeople(err)
-	return web.Render(w, r, status, page(f, id))
+	return web.Render(w, r, status, page(h.frame(r, v, navOf(v)).Saying(err), id))
 }
 
 // required returns fault.Required for each field of a form that is missing or empty.

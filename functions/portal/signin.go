@@ -45,7 +45,8 @@ func (h *handler) signInRoutes() []web.Route {
 
 // signInPage asks for email and password, or leads on who is signed in.
 func (h *handler) signInPage(w http.ResponseWriter, r *http.Request) error {
-	next := web.LocalPath(r.URL.Query().Get("next"), homePath)
+	query := r.URL.Query()
+	next := web.LocalPath(query.Get("next"), homePath)
 	if cookie := web.Cookie(r); !cookie.IsZero() {
 		_, err := h.signin.Visit(r.Context(), cookie, "", client(r))
 		if err == nil {
@@ -56,7 +57,7 @@ func (h *handler) signInPage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return h.showForm(w, r, nil, func(f pages.Frame, id string) web.Page {
-		return pages.SignIn(f, pages.SignInForm{FormID: id, Next: next})
+		return pages.SignIn(f, pages.SignInForm{FormID: id, Next: next, Ended: query.Get("done") == web.SignedOut})
 	})
 }
 

@@ -7,10 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/pages"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/web"
@@ -48,20 +46,15 @@ func askPassword(w http.ResponseWriter, r *http.Request, next string) error {
 	return web.Redirect(w, r, confirmPath, url.Values{"next": {next}})
 }
 
-// owner is signedIn for what a session that the partner opened may not do.
-// Errors: fault.Forbidden for such a session.
+// owner is signedIn for what a session that the partner opened may not do: such a session
+// gets 403 and a page that says why.
 func (h *handler) owner(f visitor) web.Handler {
 	return h.signedIn(func(w http.ResponseWriter, r *http.Request, v *signin.Visit) error {
 		if v.Session.Method == signin.MethodPartner {
-			return errOpenedByPartner()
+			return web.Render(w, r, http.StatusForbidden, pages.OwnerOnly(h.frame(r, v, pages.NavAccount)))
 		}
 		return f(w, r, v)
 	})
-}
-
-// errOpenedByPartner is fault.Forbidden: a session that the partner opened may not do this.
-func errOpenedByPartner() *fault.Error {
-	return fault.New(fault.Forbidden, "Your platform opened this page for you. To do this, sign in with your own password.")
 }
 
 // client is the browser of a request.
@@ -72,23 +65,20 @@ func client(r *http.Request) signin.Client {
 // frame returns what surrounds a page; v is nil for people who are not signed in.
 func (h *handler) frame(r *http.Request, v *signin.Visit, nav pages.Nav) pages.Frame {
 	f := pages.Frame{
-		Nav: nav, Done: pages.Done(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
-		Now: h.now(), Zone: zoneOf(""),
+		Nav: nav, Done: pages.DoneOf(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
+		Now: h.now(), Zone: pages.ZoneOf("AU"),
 	}
 	if v == nil {
 		return f
 	}
-	f.Zone = zoneOf(v.Account.OriginCountryCode)
-	f.Company, f.Accent, f.Sandbox = v.Account.CompanyName, v.Settings.AccentColor, v.Account.Environment == carrier.Sandbox
+	f.Zone = pages.ZoneOf(v.Account.OriginCountryCode)
+	f.Company, f.Accent, f.Sandbox = cmp.Or(v.Account.CompanyName, v.Account.Email, "Your account"), v.Settings.AccentColor, v.Account.Environment == carrier.Sandbox
 	f.Partner, f.Support = cmp.Or(v.Settings.DisplayName, v.Partner.Name), pages.Support{Email: v.Settings.SupportEmail, URL: v.Settings.SupportURL}
 	if v.Session.Method == signin.MethodPartner {
 		f.OpenedBy = f.Partner
 	}
 	return f
 }
-
-// zoneOf returns the zone of the times on pages.
-func zoneOf(string) *time.Location { return time.UTC }
 
 // formID returns the id of a new form, which makes a repetition of its POST harmless.
 func (h *handler) formID() (string, error) {
