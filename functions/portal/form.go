@@ -33,7 +33,7 @@ func (h *handler) showForm(w http.ResponseWriter, r *http.Request, v *signin.Vis
 	if err != nil {
 		return err
 	}
-	return web.Render(w, r, http.StatusOK, page(h.frame(r, v, navOf(v)), id))
+	return web.Render(w, r, http.StatusOK, page(h.frame(r, v, navAt(r.URL.Path)), id))
 }
 
 // askAgain shows a form again with the problems of an error: 422, or 429 with the time to
@@ -51,7 +51,7 @@ func (h *handler) askAgain(w http.ResponseWriter, r *http.Request, v *signin.Vis
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", httpapi.RetryAfter(err))
 	}
-	return web.Render(w, r, status, page(h.frame(r, v, navOf(v)).Saying(err), id))
+	return web.Render(w, r, status, page(h.frame(r, v, navAt(r.URL.Path)).Saying(err), id))
 }
 
 // required returns fault.Required for each field of a form that is missing or empty.
@@ -63,12 +63,4 @@ func required(form url.Values, fields ...string) error {
 		}
 	}
 	return problems.Err()
-}
-
-// navOf returns the entry of the navigation of a form of this file's.
-func navOf(v *signin.Visit) pages.Nav {
-	if v == nil {
-		return pages.NoNav
-	}
-	return pages.NavAccount
 }

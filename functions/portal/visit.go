@@ -3,10 +3,12 @@ package main
 import (
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/pages"
@@ -26,8 +28,44 @@ func (h *handler) signedIn(f visitor) web.Handler {
 			return err
 		}
 		web.Identify(r.Context(), v.Account.ID, v.Account.PartnerID)
-		return f(w, r, v)
+		if err := f(w, r, v); err != nil {
+			return &visitError{v, err}
+		}
+		return nil
 	}
+}
+
+// visitError is an error of a page with the visit, so that the page of the error has the same
+// surroundings.
+type visitError struct {
+	visit *signin.Visit
+	err   error
+}
+
+// Error returns the operator's text.
+func (e *visitError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error of the page.
+func (e *visitError) Unwrap() error { return e.err }
+
+// problem is the page of an error that no handler has rendered.
+func (h *handler) problem(r *http.Request, status int, err error) web.Page {
+	f := h.frame(r, nil, pages.NoNav)
+	if of, ok := errors.AsType[*visitError](err); ok {
+		f = h.frame(r, of.visit, navAt(r.URL.Path))
+	}
+	return pages.Problem(f, status, err)
+}
+
+// navAt returns the entry of the navigation that a path belongs to.
+func navAt(path string) pages.Nav {
+	switch {
+	case strings.HasPrefix(path, accountPath), path == confirmPath:
+		return pages.NavAccount
+	case strings.HasPrefix(path, "/portal/carriers"):
+		return pages.NavCarriers
+	}
+	return pages.NavOverview
 }
 
 // confirmed is owner for what needs the password again. Without a recent confirmation it
@@ -62,13 +100,15 @@ func client(r *http.Request) signin.Client {
 	return signin.Client{IP: web.SourceIP(r), UserAgent: r.UserAgent(), RequestID: web.RequestID(r.Context())}
 }
 
-// frame returns what surrounds a page; v is nil for people who are not signed in.
+// frame returns what surrounds a page; v is nil for people who are not signed in, who have no
+// navigation.
 func (h *handler) frame(r *http.Request, v *signin.Visit, nav pages.Nav) pages.Frame {
 	f := pages.Frame{
 		Nav: nav, Done: pages.DoneOf(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
 		Now: h.now(), Zone: pages.ZoneOf("AU"),
 	}
 	if v == nil {
+		f.Nav = pages.NoNav
 		return f
 	}
 	f.Zone = pages.ZoneOf(v.Account.OriginCountryCode)
