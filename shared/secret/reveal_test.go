@@ -24,6 +24,8 @@ var reveals = map[string]string{
 	"shared/account/keytext.go":      "the visible prefix of our own API keys",
 	"shared/views/key.go":            "a new API key of ours, in the answer to its creation",
 	"shared/password/password.go":    "a merchant's password, to hash it",
+	"shared/mail/copy.go":            "the token of a link, in the mail that has the link",
+	"shared/queue/mail.go":           "the token of a link, to seal it on its way to send-mail",
 	"shared/seal/keys.go":            "the service secret, to read its keys and to add one",
 	"shared/seal/seal.go":            "the keys of the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
