@@ -66,3 +66,10 @@ func (m *Message) ExpiresAt() time.Time {
 		return time.Time{}
 	}
 }
+
+// Sent is a mail that was sent.
+type Sent struct {
+	ID   string // of its message, or of the event that it is about
+	Kind Kind
+	At   time.Time // when it was sent
+}
