@@ -54,6 +54,10 @@ func TestRemoteCalls(t *testing.T) {
 
 		p, keys, err := s.Partner(ctx, partner)
 		expect("Partner", err, good, "Query")
+		_, _, err = s.PartnerWithSettings(ctx, partner)
+		expect("PartnerWithSettings", err, good, "BatchGetItem")
+		_, _, err = s.PartnerWithSettings(ctx, partner+1)
+		expect("PartnerWithSettings, absent", err, fault.NotFound, "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, partner-1, 1)
 		expect("ListPartners", err, good, "Query", "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, account.MaxID, 1)

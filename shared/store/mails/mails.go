@@ -46,7 +46,7 @@ func (s *Store) RecordMail(ctx context.Context, accountID int64, carrierID strin
 		kept = latestKept
 	}
 	e := kit.NewEdit(kit.MailKey(accountID, carrierID, sent.ID))
-	e.LacksOr("at", "<", kit.TimeValue(sent.At))
+	e.LacksOr("at", "<=", kit.TimeValue(sent.At))
 	e.Set("mail_id", kit.TextValue(sent.ID))
 	e.Set("kind", kit.TextValue(string(sent.Kind)))
 	e.Set("at", kit.TimeValue(sent.At))

@@ -3,6 +3,9 @@ package storetest
 import (
 	"time"
 
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/mail"
 )
 
@@ -26,6 +29,17 @@ func (s sentMails) TestByID() {
 	again := mail.Sent{ID: "m-1", Kind: mail.Reset, At: at.Add(time.Minute)}
 	s.ok(s.RecordMail(s.Context(), account, "", again))
 	s.equal("sent twice", s.sent(account, "", "m-1", now), again)
+}
+
+func (s sentMails) TestPartnerWithoutSettings() {
+	id := s.id()
+	_, _, err := s.PartnerWithSettings(s.Context(), id)
+	s.fails("absent", err, fault.NotFound)
+	s.ok(s.CreatePartner(s.Context(), account.Partner{ID: id, Name: "Acme"}, account.APIKey{ID: s.id(), PartnerID: id, Hash: s.hash()}, effects.Effects{}, now))
+	p, settings, err := s.PartnerWithSettings(s.Context(), id)
+	s.ok(err)
+	s.equal("name", p.Name, "Acme")
+	s.equal("settings", settings, account.Settings{})
 }
 
 func (s sentMails) TestLatestOfAConnection() {
