@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
 	"carrierlink/shared/connection"
@@ -14,6 +16,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/pages"
 	"carrierlink/shared/password"
+	"carrierlink/shared/queue"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/vault"
 	"carrierlink/shared/web"
@@ -40,6 +43,9 @@ func build(env *app.Env) (*handler, *web.Site, *vault.ServiceSecret) {
 			Idle: time.Duration(env.Count("SESSION_IDLE_MINUTES")) * time.Minute, Longest: time.Duration(env.Count("SESSION_HOURS")) * time.Hour,
 		},
 		accounts: accounts, connections: connections, store: table, sealer: parts.Sealer(), reveals: env.Switch("SECRET_REVEAL"), now: time.Now, random: rand.Reader,
+	}
+	if url := env.Optional("MAIL_QUEUE_URL"); url != "" {
+		h.signin.Mailer = queue.NewMails(sqs.NewFromConfig(parts.AWS()), url, h.sealer)
 	}
 	return h, h.site(env.OptionalURL("PUBLIC_URL"), env), parts.ServiceSecret()
 }
