@@ -27,6 +27,8 @@ var reveals = map[string]string{
 	"shared/signin/signing.go":       "a password, for its length",
 	"shared/signin/text.go":          "the cookie of a session, to read the ids in it",
 	"shared/password/password.go":    "a merchant's password, to hash it",
+	"shared/mail/copy.go":            "the token of a link, in the mail that has the link",
+	"shared/queue/mail.go":           "the token of a link, to seal it on its way to send-mail",
 	"shared/seal/keys.go":            "the service secret, to read its keys and to add one",
 	"shared/seal/seal.go":            "the keys of the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
