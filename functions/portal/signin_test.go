@@ -350,12 +350,22 @@ func TestSignOut(t *testing.T) {
 	wantRedirect(t, before.Post("/portal/sign-out", nil), signInPath+"?done=left")
 }
 
-// TestPagesAreNotKept: a browser asks again for each page after Back.
-func TestPagesAreNotKept(t *testing.T) {
+// TestHeadersOfPages: a browser asks again for each page after Back, and runs nothing that is
+// not ours.
+func TestHeadersOfPages(t *testing.T) {
 	b := newFront(t).visitor(jo)
-	for _, path := range []string{signInPath, accountPath, detailsPath, emailPath, passwordPath, sessionsPath, confirmPath, forgotPath, forgotSentPath, "/portal/reset/x", "/portal/nothing"} {
-		if s := b.Get(path); s.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("GET %s has Cache-Control %q", path, s.Header.Get("Cache-Control"))
+	for _, path := range []string{
+		signInPath, accountPath, detailsPath, emailPath, passwordPath, sessionsPath, confirmPath, forgotPath, forgotSentPath, "/portal/reset/x", "/portal/nothing",
+	} {
+		s := b.Get(path)
+		if got := s.Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("GET %s has Cache-Control %q", path, got)
+		}
+		if got := s.Header.Get("Content-Security-Policy"); !strings.HasPrefix(got, "default-src 'none'; style-src 'self'; script-src 'self'") {
+			t.Errorf("GET %s has Content-Security-Policy %q", path, got)
+		}
+		if got := s.Header.Get("Referrer-Policy"); got != "same-origin" {
+			t.Errorf("GET %s has Referrer-Policy %q", path, got)
 		}
 	}
 }
