@@ -285,21 +285,21 @@ func TestCookiesThatAreNoSessions(t *testing.T) {
 
 func TestSessionsEnd(t *testing.T) {
 	by := effects.Effects{By: effects.By{Actor: effects.Partner, PartnerID: 5}}
-	for name, end := range map[string]func(d *front, t *testing.T) error{
-		"two hours unused": func(d *front, _ *testing.T) error { d.Pass(2*time.Hour + time.Second); return nil },
-		"the account disabled": func(d *front, t *testing.T) error {
+	for name, end := range map[string]func(t *testing.T, d *front) error{
+		"two hours unused": func(_ *testing.T, d *front) error { d.Pass(2*time.Hour + time.Second); return nil },
+		"the account disabled": func(t *testing.T, d *front) error {
 			return d.Accounts.Disable(t.Context(), d.account(t, 71), false, by)
 		},
-		"the account deleted": func(d *front, t *testing.T) error {
+		"the account deleted": func(t *testing.T, d *front) error {
 			return d.Accounts.Delete(t.Context(), d.account(t, 71), false, 30, by)
 		},
-		"the account purged": func(d *front, t *testing.T) error {
+		"the account purged": func(t *testing.T, d *front) error {
 			err := d.Accounts.Delete(t.Context(), d.account(t, 71), false, 7, by)
 			d.Pass(8 * 24 * time.Hour)
 			return err
 		},
-		"ended by the partner": func(d *front, t *testing.T) error { return d.SignIn.EndSessions(t.Context(), d.account(t, 71), by) },
-		"the password changed in another browser": func(d *front, t *testing.T) error {
+		"ended by the partner": func(t *testing.T, d *front) error { return d.SignIn.EndSessions(t.Context(), d.account(t, 71), by) },
+		"the password changed in another browser": func(t *testing.T, d *front) error {
 			d.Mails.Take()
 			wantRedirect(t, d.visitor(jo).Post(passwordPath, fields("password", newPass)), accountPath+"?done=password_changed")
 			return nil
@@ -309,7 +309,7 @@ func TestSessionsEnd(t *testing.T) {
 			d := newFront(t)
 			b := d.visitor(jo)
 			wantSignedIn(t, b, "Blue Gum Trading")
-			if err := end(d, t); err != nil {
+			if err := end(t, d); err != nil {
 				t.Fatal(err)
 			}
 			s := b.Get(detailsPath)
@@ -469,14 +469,14 @@ func (d *front) mailed(t *testing.T, kind mail.Kind) mail.Message {
 
 // links are the links that a mail or the partner gives, and what their POST leads to.
 var links = map[string]struct {
-	path   func(d *front, t *testing.T) string
+	path   func(t *testing.T, d *front) string
 	fields url.Values
 	to     string
 }{
-	"reset":      {func(d *front, t *testing.T) string { return d.reset(t, jo) }, fields("password", newPass), homePath + "?done=password_set"},
-	"invitation": {func(d *front, t *testing.T) string { return "/portal/invitation/" + d.token(t, "/portal/invitation/") }, fields("password", newPass), homePath + "?done=password_set"},
-	"verify":     {func(d *front, t *testing.T) string { return d.verify(t, "new@example.com") }, nil, signInPath + "?done=email_changed"},
-	"enter":      {func(d *front, t *testing.T) string { return "/portal/enter/" + d.token(t, "/portal/enter/") }, nil, homePath},
+	"reset":      {func(t *testing.T, d *front) string { return d.reset(t, jo) }, fields("password", newPass), homePath + "?done=password_set"},
+	"invitation": {func(t *testing.T, d *front) string { return "/portal/invitation/" + d.token(t, "/portal/invitation/") }, fields("password", newPass), homePath + "?done=password_set"},
+	"verify":     {func(t *testing.T, d *front) string { return d.verify(t, "new@example.com") }, nil, signInPath + "?done=email_changed"},
+	"enter":      {func(t *testing.T, d *front) string { return "/portal/enter/" + d.token(t, "/portal/enter/") }, nil, homePath},
 }
 
 // verify returns the path of a link that gives account 71 another address.
@@ -493,7 +493,7 @@ func TestLinksWorkOnce(t *testing.T) {
 	for name, link := range links {
 		t.Run(name, func(t *testing.T) {
 			d := newFront(t)
-			path := link.path(d, t)
+			path := link.path(t, d)
 			var log strings.Builder
 			for range 10 {
 				s := d.browser().Get(path)
@@ -524,7 +524,7 @@ func TestLinksThatDoNotWork(t *testing.T) {
 	for name, link := range links {
 		t.Run(name, func(t *testing.T) {
 			d := newFront(t)
-			path := link.path(d, t)
+			path := link.path(t, d)
 			page, text := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
 			var first *functiontest.Shown
 			check := func(name, path string) {
@@ -580,7 +580,7 @@ func TestLinksEndWithWhatTheyAreFor(t *testing.T) {
 			}
 			t.Run(name+", "+what, func(t *testing.T) {
 				d := newFront(t)
-				path := link.path(d, t)
+				path := link.path(t, d)
 				if err := change(d); err != nil {
 					t.Fatal(err)
 				}
@@ -600,7 +600,7 @@ func TestLinksRace(t *testing.T) {
 	for name, link := range links {
 		t.Run(name, func(t *testing.T) {
 			d := newFront(t)
-			path := link.path(d, t)
+			path := link.path(t, d)
 			got := d.browser().PostAtOnce(20, path, link.fields)
 			if got[http.StatusSeeOther] != 1 || got[http.StatusSeeOther]+got[http.StatusNotFound] != 20 {
 				t.Errorf("answers by status: %v, want one 303, else 404", got)
