@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ type handler struct {
 	connections *connection.Service
 	store       *store.Store
 	now         func() time.Time
+	random      io.Reader // of the ids of forms
 }
 
 func (h *handler) routes() []web.Route {

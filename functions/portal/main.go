@@ -2,6 +2,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"time"
 
 	"carrierlink/shared/app"
@@ -18,7 +19,7 @@ func wire(env *app.Env) any {
 
 func build(env *app.Env) (*handler, *web.Site) {
 	parts := construct.From(env)
-	h := &handler{accounts: parts.Accounts(), connections: parts.Connections(), store: parts.Table(), now: time.Now}
+	h := &handler{accounts: parts.Accounts(), connections: parts.Connections(), store: parts.Table(), now: time.Now, random: rand.Reader}
 	site := &web.Site{PublicURL: env.OptionalURL("PUBLIC_URL"), Routes: h.routes(), Metrics: env.Metrics()}
 	return h, site
 }
