@@ -3,11 +3,12 @@ package main
 import (
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"time"
+	"strings"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/pages"
@@ -26,8 +27,45 @@ func (h *handler) signedIn(f visitor) web.Handler {
 		if err != nil {
 			return err
 		}
-		return f(w, r, v)
+		web.Identify(r.Context(), v.Account.ID, v.Account.PartnerID)
+		if err := f(w, r, v); err != nil {
+			return &visitError{v, err}
+		}
+		return nil
 	}
+}
+
+// visitError is an error of a page with the visit, so that the page of the error has the same
+// surroundings.
+type visitError struct {
+	visit *signin.Visit
+	err   error
+}
+
+// Error returns the operator's text.
+func (e *visitError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error of the page.
+func (e *visitError) Unwrap() error { return e.err }
+
+// problem is the page of an error that no handler has rendered.
+func (h *handler) problem(r *http.Request, status int, err error) web.Page {
+	f := h.frame(r, nil, pages.NoNav)
+	if of, ok := errors.AsType[*visitError](err); ok {
+		f = h.frame(r, of.visit, navAt(r.URL.Path))
+	}
+	return pages.Problem(f, status, err)
+}
+
+// navAt returns the entry of the navigation that a path belongs to.
+func navAt(path string) pages.Nav {
+	switch {
+	case strings.HasPrefix(path, accountPath), path == confirmPath:
+		return pages.NavAccount
+	case strings.HasPrefix(path, "/portal/carriers"):
+		return pages.NavCarriers
+	}
+	return pages.NavOverview
 }
 
 // confirmed is owner for what needs the password again. Without a recent confirmation it
@@ -46,12 +84,12 @@ func askPassword(w http.ResponseWriter, r *http.Request, next string) error {
 	return web.Redirect(w, r, confirmPath, url.Values{"next": {next}})
 }
 
-// owner is signedIn for what a session that the partner opened may not do.
-// Errors: fault.Forbidden for such a session.
+// owner is signedIn for what a session that the partner opened may not do: such a session
+// gets 403 and a page that says why.
 func (h *handler) owner(f visitor) web.Handler {
 	return h.signedIn(func(w http.ResponseWriter, r *http.Request, v *signin.Visit) error {
 		if v.Session.Method == signin.MethodPartner {
-			return errOpenedByPartner()
+			return web.Render(w, r, http.StatusForbidden, pages.OwnerOnly(h.frame(r, v, pages.NavAccount)))
 		}
 		return f(w, r, v)
 	})
@@ -62,26 +100,25 @@ func client(r *http.Request) signin.Client {
 	return signin.Client{IP: web.SourceIP(r), UserAgent: r.UserAgent(), RequestID: web.RequestID(r.Context())}
 }
 
-// frame returns what surrounds a page; v is nil for people who are not signed in.
-func (h *handler) frame(r *http.Request, v *signin.Visit, title string, nav pages.Nav) pages.Frame {
+// frame returns what surrounds a page; v is nil for people who are not signed in, who have no
+// navigation.
+func (h *handler) frame(r *http.Request, v *signin.Visit, nav pages.Nav) pages.Frame {
 	f := pages.Frame{
-		Title: title, Nav: nav, Done: pages.Done(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
-		Now: h.now(), Zone: zoneOf(""),
+		Nav: nav, Done: pages.DoneOf(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
+		Now: h.now(), Zone: pages.ZoneOf("AU"),
 	}
 	if v == nil {
+		f.Nav = pages.NoNav
 		return f
 	}
-	f.Zone = zoneOf(v.Account.OriginCountryCode)
-	f.Company, f.Accent, f.Sandbox = v.Account.CompanyName, v.Settings.AccentColor, v.Account.Environment == carrier.Sandbox
+	f.Zone = pages.ZoneOf(v.Account.OriginCountryCode)
+	f.Company, f.Accent, f.Sandbox = cmp.Or(v.Account.CompanyName, v.Account.Email, "Your account"), v.Settings.AccentColor, v.Account.Environment == carrier.Sandbox
 	f.Partner, f.Support = cmp.Or(v.Settings.DisplayName, v.Partner.Name), pages.Support{Email: v.Settings.SupportEmail, URL: v.Settings.SupportURL}
 	if v.Session.Method == signin.MethodPartner {
 		f.OpenedBy = f.Partner
 	}
 	return f
 }
-
-// zoneOf returns the zone of the times on pages.
-func zoneOf(string) *time.Location { return time.UTC }
 
 // formID returns the id of a new form, which makes a repetition of its POST harmless.
 func (h *handler) formID() (string, error) {
