@@ -6,10 +6,12 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +134,9 @@ func (s *Site) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (
 	}
 	if err != nil {
 		err = httpapi.Slow(err)
-		s.fail(a, r, err)
+		if wrong := s.fail(a, r, err); wrong != nil {
+			err = &fault.Error{Kind: fault.Internal, Cause: errors.Join(err, wrong)}
+		}
 	}
 	took := now().Sub(start)
 	// The pattern, never the path: tokens are in paths.
@@ -168,7 +172,7 @@ func (s *Site) route(a *answer, r *http.Request) (err error) {
 		return &fault.Error{Kind: fault.Forbidden, Message: "This form was sent from another site.", Cause: err}
 	}
 	// The mux would redirect to the clean path, without the base path.
-	if !plain(r.URL.Path) || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path+"/", "/./") || strings.Contains(r.URL.Path+"/", "/../") {
+	if !plain(r.URL.Path) || path.Clean(r.URL.Path) != r.URL.Path {
 		return errNoPage()
 	}
 	s.mux.ServeHTTP(a, r) // which sets the pattern
@@ -183,8 +187,9 @@ func (s *Site) route(a *answer, r *http.Request) (err error) {
 
 func errNoPage() error { return fault.New(fault.NotFound, "There is no such page.") }
 
-// fail answers with the page of an error, or sends people who are not signed in to sign in.
-func (s *Site) fail(a *answer, r *http.Request, err error) {
+// fail answers with the page of an error, or sends people who are not signed in to sign in. If
+// the page fails too, it answers with a sentence and returns why.
+func (s *Site) fail(a *answer, r *http.Request, err error) error {
 	status, header := httpapi.Status(err), http.Header{}
 	if a.status == http.StatusMethodNotAllowed && r.Pattern == "" { // the mux's answer
 		status = a.status
@@ -201,22 +206,19 @@ func (s *Site) fail(a *answer, r *http.Request, err error) {
 		if len(r.CookiesNamed(cookieName)) > 0 {
 			query.Set("done", SignedOut)
 		}
-		if Redirect(a, r, SignIn, query) == nil {
-			return
-		}
+		return Redirect(a, r, SignIn, query)
 	}
 	if after := httpapi.RetryAfter(err); after != "" {
 		a.header.Set("Retry-After", after)
 	}
 	wrong := invocation.Recovering(func() error { return Render(a, r, status, s.Error(r, status, err)) })
-	if wrong == nil {
-		return
+	if wrong != nil {
+		a.header.Set("Content-Type", "text/plain; charset=utf-8")
+		a.status = status
+		a.body.Reset()
+		a.body.WriteString("Something went wrong on our side. Please try again, or tell us the request id: " + RequestID(r.Context()) + "\n")
 	}
-	slog.ErrorContext(r.Context(), "the page of an error failed", slog.String("error", wrong.Error()))
-	a.header.Set("Content-Type", "text/plain; charset=utf-8")
-	a.body.Reset()
-	a.status = status
-	_, _ = io.WriteString(&a.body, "Something went wrong on our side. Please try again, or tell us the request id: "+RequestID(r.Context())+"\n")
+	return wrong
 }
 
 // asset answers with a file. Its name has its hash, so it never changes.
