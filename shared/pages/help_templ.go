@@ -42,7 +42,7 @@ func HelpKey(f Frame) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\"><h2>What you need</h2><ul><li>A parcel contract with Australia Post (eParcel) or with StarTrack.</li><li>Its account number: 10 digits for Australia Post, 8 digits for StarTrack. Zeros in front belong to it.</li><li>An API key and its secret for that account. The steps below get you both.</li></ul><p>Asking takes ten minutes. The key then arrives by mail, often a few days later.</p></section><section class=\"card\"><h2>Ask for the key</h2><ol class=\"steps\"><li>Open the Australia Post developer centre, <a href=\"https://developers.auspost.com.au\" rel=\"noreferrer\">developers.auspost.com.au</a>. Sign in with MyPost, or register.</li><li>Choose <strong>Register for a key</strong>, fill in the form and choose <strong>Complete registration</strong>.</li><li>Enter your account number. If you have several, put commas between them.</li><li>You are asked for a platform partner. ")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\"><h2>What you need</h2><ul><li>A parcel contract with Australia Post (eParcel) or with StarTrack.</li><li>Its account number: 10 digits for Australia Post, 8 digits for StarTrack. Zeros in front belong to it.</li><li>An API key and its secret for that account. The steps below get you both.</li></ul><p>The key comes by mail, some days after you have asked for it.</p></section><section class=\"card\"><h2>Ask for the key</h2><ol class=\"steps\"><li>Open the Australia Post developer centre, <a href=\"https://developers.auspost.com.au\" rel=\"noreferrer\">developers.auspost.com.au</a>. Sign in with MyPost, or register.</li><li>Choose <strong>Register for a key</strong>, fill in the form and choose <strong>Complete registration</strong>.</li><li>Enter your account number. If you have several, put commas between them.</li><li>You are asked for a platform partner. ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -98,7 +98,7 @@ func HelpKey(f Frame) templ.Component {
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "A key whose services are off is refused. This is the most common cause.")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "A key whose services are off is refused. Look here first.")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
