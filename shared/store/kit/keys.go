@@ -20,6 +20,7 @@ import (
 //
 //	partner       PARTNER#<id>                  PARTNER
 //	partners      PARTNERS                      <partner id, 10 digits>
+//	settings      PARTNER#<id>                  SETTINGS
 //	account       ACCOUNT#<id>                  ACCOUNT
 //	purge         ACCOUNT#<id>                  PURGE
 //	api key       its owner's partition         KEY#<sha-256 of the key, hex>
@@ -276,6 +277,10 @@ func PartnerKey(id int64) Key { return Key{PartnerPK(id), skPartner} }
 
 // PartnersKey returns the key of the item by which the list of partners finds one.
 func PartnersKey(id int64) Key { return Key{partnersPK, fmt.Sprintf("%010d", id)} }
+
+// SettingsKey returns the key of what a partner shows on the account page. It is outside of
+// what Store.Partner reads.
+func SettingsKey(partnerID int64) Key { return Key{PartnerPK(partnerID), "SETTINGS"} }
 
 // partnersPK is the partition of the list of partners.
 const partnersPK = "PARTNERS"
