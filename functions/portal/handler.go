@@ -7,6 +7,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/seal"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/web"
@@ -17,6 +18,8 @@ type handler struct {
 	accounts    *account.Service
 	connections *connection.Service
 	store       *store.Store
+	sealer      *seal.Sealer
+	reveal      bool // whether merchants can see their carrier secrets
 	now         func() time.Time
 	random      io.Reader // of the ids of forms
 }

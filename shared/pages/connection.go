@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/fault"
 )
 
 // ConnectionPage is all about one connection.
@@ -46,28 +47,6 @@ func (p *ConnectionPage) products() []connection.Product {
 	return all
 }
 
-// validWords says until when a product is valid.
-func validWords(f Frame, p connection.Product) string {
-	if p.Expired {
-		return "Ended"
-	}
-	if p.ValidTo == "" {
-		return "No end date"
-	}
-	days, ends := connection.DaysUntil(p.ValidTo, f.Now)
-	switch {
-	case !ends:
-		return upperFirst(DayWords(p.ValidTo))
-	case days < 0:
-		return DayWords(p.ValidTo)
-	case days == 0:
-		return DayWords(p.ValidTo) + ", today"
-	case days <= 60:
-		return DayWords(p.ValidTo) + ", in " + count(days, "day")
-	}
-	return DayWords(p.ValidTo)
-}
-
 // DisconnectPage asks whether a connection shall be disconnected.
 type DisconnectPage struct {
 	Frame      Frame
@@ -80,6 +59,8 @@ type RollbackPage struct {
 	Frame      Frame
 	Connection *connection.Connection
 	FormID     string
+	Refused    *fault.Diagnosis // why the carrier does not accept the previous key; nil: it was not asked
+	Existing   string           // the connection that has the previous number now; empty for none
 }
 
 // RevealedPage shows the credentials of a connection.

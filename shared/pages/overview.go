@@ -15,6 +15,8 @@ type OverviewPage struct {
 	Parcels  []parcel.Parcel  // under way, the latest first
 	// MoreParcels says that there are more parcels under way than shown.
 	MoreParcels bool
+	// TooManyParcels says that there are so many that the latest cannot be told.
+	TooManyParcels bool
 	// What could not be read. The page shows the rest.
 	NoCarriers, NoKeys, NoParcels bool
 }

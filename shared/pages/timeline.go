@@ -86,8 +86,11 @@ type TimelineEntry struct {
 
 func kindOptions() []Option {
 	return []Option{
-		{string(KindAll), "Everything"}, {string(KindChecks), "Checks"}, {string(KindChanges), "Changes by people"},
-		{string(KindNews), "What became of it"}, {string(KindKey), "Uses of the key"},
+		{string(KindAll), "Everything"},
+		{string(KindChecks), "Checks"},
+		{string(KindChanges), "Changes by people"},
+		{string(KindNews), "What became of it"},
+		{string(KindKey), "Uses of the key"},
 	}
 }
 
@@ -235,7 +238,7 @@ func readWords(reason string, reads int) string {
 	switch reason {
 	case "schedule":
 		if reads > 0 {
-			return " " + times(reads) + " in a day for our regular checks"
+			return " " + timesWords(reads) + " in a day for our regular checks"
 		}
 		return " for our regular checks"
 	case "verify":
@@ -248,14 +251,14 @@ func readWords(reason string, reads int) string {
 		return " to go back to the previous one"
 	case connection.ReadForTracking, connection.ReadForParcels:
 		if reads > 0 {
-			return " " + times(reads) + " in a day to track parcels"
+			return " " + timesWords(reads) + " in a day to track parcels"
 		}
 		return " to track parcels"
 	}
 	return ""
 }
 
-func times(n int) string {
+func timesWords(n int) string {
 	if n == 1 {
 		return "once"
 	}
@@ -276,11 +279,4 @@ func makerWords(f Frame, by effects.By) string {
 	case effects.Schedule, effects.Reconciler:
 	}
 	return "Our regular check"
-}
-
-func upperFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -24,6 +24,8 @@ var reveals = map[string]string{
 	"shared/account/keytext.go":      "the visible prefix of our own API keys",
 	"shared/views/key.go":            "a new API key of ours, in the answer to its creation",
 	"shared/password/password.go":    "a merchant's password, to hash it",
+	"functions/portal/kept.go":       "what was entered in a form, to seal it for the form that saves it unchecked",
+	"functions/portal/connection.go": "a merchant's own credentials, shown after the password was entered again",
 	"shared/seal/keys.go":            "the service secret, to read its keys and to add one",
 	"shared/seal/seal.go":            "the keys of the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
