@@ -41,7 +41,7 @@ func (f Frame) problemCopy(status int, err error) problemCopy {
 		return problemCopy{title: "This page can't be opened like that", says: []string{
 			"It only takes a form that is sent to it. Nothing was changed. Please start again from the page before.",
 		}}
-	case http.StatusConflict:
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return problemCopy{title: "Something else changed first", says: []string{
 			"Another change was being made at the same moment, so yours was not saved.", "Open the page again to see how things are now.",
 		}}
