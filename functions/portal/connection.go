@@ -27,7 +27,7 @@ func (h *handler) connectionRoutes() []web.Route {
 		{Pattern: "GET " + at + "/disconnect", Handler: h.linked(h.confirmed, h.disconnectPage)},
 		{Pattern: "POST " + at + "/disconnect", Handler: named(h.confirmed(h.disconnectPost))},
 	}
-	if h.reveal {
+	if h.reveals {
 		routes = append(routes, web.Route{Pattern: "POST " + at + "/reveal", Handler: h.linked(h.owner, h.revealPost)})
 	}
 	return routes
@@ -66,7 +66,7 @@ func (h *handler) connectionPage(w http.ResponseWriter, r *http.Request, v *sign
 	}
 	partners := v.Session.Method == signin.MethodPartner
 	p := pages.ConnectionPage{
-		Frame: f, Connection: c, State: pages.StateOf(f, c, v.Breakers[c.Carrier]), FormID: id, MayReveal: h.reveal && !partners, OwnerOnly: partners,
+		Frame: f, Connection: c, State: pages.StateOf(f, c, v.Breakers[c.Carrier]), FormID: id, MayReveal: h.reveals && !partners, OwnerOnly: partners,
 	}
 	if v.Snapshot != nil {
 		contract, _, err := h.connections.Contracts.Unpack(*v.Snapshot)

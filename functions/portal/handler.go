@@ -18,8 +18,8 @@ type handler struct {
 	accounts    *account.Service
 	connections *connection.Service
 	store       *store.Store
-	sealer      *seal.Sealer
-	reveal      bool // whether merchants can see their carrier secrets
+	sealer      *seal.Sealer // of answers that are kept
+	reveals     bool         // whether merchants can see the secret of a connection again
 	now         func() time.Time
 	random      io.Reader // of the ids of forms
 }

@@ -113,7 +113,7 @@ func (h *handler) frame(r *http.Request, v *signin.Visit, nav pages.Nav) pages.F
 	}
 	f.Zone = pages.ZoneOf(v.Account.OriginCountryCode)
 	f.Company, f.Accent, f.Sandbox = cmp.Or(v.Account.CompanyName, v.Account.Email, "Your account"), v.Settings.AccentColor, v.Account.Environment == carrier.Sandbox
-	f.Partner, f.Support = cmp.Or(v.Settings.DisplayName, v.Partner.Name), pages.Support{Email: v.Settings.SupportEmail, URL: v.Settings.SupportURL}
+	f.Partner, f.Support = cmp.Or(v.Settings.DisplayName, v.Partner.Name, "Your platform"), pages.Support{Email: v.Settings.SupportEmail, URL: v.Settings.SupportURL}
 	if v.Session.Method == signin.MethodPartner {
 		f.OpenedBy = f.Partner
 	}

@@ -225,13 +225,18 @@ func (s *Site) fail(a *answer, r *http.Request, err error) error {
 func (s *Site) asset(w http.ResponseWriter, r *http.Request) error {
 	for _, asset := range s.Assets {
 		if asset.Name == r.PathValue("name") {
-			w.Header().Set("Content-Type", asset.Type)
-			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			_, err := w.Write(asset.Body)
-			return err
+			return Send(w, asset)
 		}
 	}
 	return errNoPage()
+}
+
+// Send answers with a file that never changes under its address.
+func Send(w http.ResponseWriter, asset Asset) error {
+	w.Header().Set("Content-Type", asset.Type)
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, err := w.Write(asset.Body)
+	return err
 }
 
 // Identify says for the log who makes the request, once that is proven.

@@ -469,7 +469,7 @@ func TestForm(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]url.Values{
-		"": {},
+		"":                                       {},
 		"a=b%20c&d=%F0%9F%90%A8+%3Cscript%3E&e=": {"a": {"b c"}, "d": {"🐨 <script>"}, "e": {""}},
 		"a=" + strings.Repeat("b", web.MaxBody-2): {"a": {strings.Repeat("b", web.MaxBody-2)}},
 	} {

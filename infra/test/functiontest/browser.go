@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -130,6 +131,33 @@ func (b *Browser) Do(method, target, body string) *Shown {
 		}
 	}
 	return s
+}
+
+// PostAtOnce sends a form n times at once, and counts the answers by their status. Their cookies
+// are not kept.
+func (b *Browser) PostAtOnce(n int, target string, fields url.Values) map[int]int {
+	b.d.t.Helper()
+	statuses := make([]int, n)
+	log := Logged(context.Background(), func(ctx context.Context) {
+		var all sync.WaitGroup
+		for i := range statuses {
+			event := b.event(http.MethodPost, target, fields.Encode())
+			all.Go(func() {
+				if resp, err := b.site.Serve(ctx, event); err == nil {
+					statuses[i] = resp.StatusCode
+				}
+			})
+		}
+		all.Wait()
+	})
+	if strings.Contains(log, canary) || strings.Contains(log, APIKey) {
+		b.d.t.Errorf("the log of POST %s shows credentials: %s", target, log)
+	}
+	count := map[int]int{}
+	for _, status := range statuses {
+		count[status]++
+	}
+	return count
 }
 
 // keep keeps the cookies that an answer sets.

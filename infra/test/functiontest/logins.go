@@ -22,8 +22,9 @@ import (
 	"carrierlink/shared/signin"
 )
 
-// Password is the password of all logins of a fixture.
-const Password = "seven green kettles"
+// Password is the password of all logins of a fixture. A Browser fails if an answer or the log
+// shows it.
+const Password = "seven green canary kettles"
 
 // Mails are the mails that were queued.
 type Mails struct {
