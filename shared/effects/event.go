@@ -89,6 +89,17 @@ const (
 	WebhookTest          EventType = "webhook_test"
 )
 
+// What is in the audit log only: what is done with an account's login, and the showing of a
+// carrier's secret to its owner.
+const (
+	LoginSignedIn      EventType = "login_signed_in"
+	LoginInvited       EventType = "login_invited"
+	LoginPasswordSet   EventType = "login_password_set" //nolint:gosec // a name, not a password
+	LoginEmailChanged  EventType = "login_email_changed"
+	LoginSessionsEnded EventType = "login_sessions_ended"
+	SecretShown        EventType = "secret_shown"
+)
+
 // SecretRead is a reading of a merchant's carrier credentials. It is in the audit log only.
 const SecretRead EventType = "secret_read"
 
@@ -111,6 +122,7 @@ func AuditTypes() []EventType { return append(EventTypes(), auditOnly...) }
 var auditOnly = []EventType{ // never changes
 	SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted,
 	WebhookCreated, WebhookUpdated, WebhookDeleted, WebhookSecretRotated, WebhookTest,
+	LoginSignedIn, LoginInvited, LoginPasswordSet, LoginEmailChanged, LoginSessionsEnded, SecretShown,
 }
 
 // AuditOnly reports whether a type is only in the audit log. It is false for the types of
