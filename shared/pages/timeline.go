@@ -48,10 +48,10 @@ func (k Kind) Events() []effects.EventType {
 	case KindNews:
 		return news
 	case KindKey:
-		return []effects.EventType{effects.SecretRead, secretShown}
+		return []effects.EventType{effects.SecretRead, effects.SecretShown}
 	case KindAll:
 	}
-	return append(append(changes, news...), secretShown)
+	return append(append(changes, news...), effects.SecretShown)
 }
 
 // Checks reports whether the kind has checks.
@@ -208,7 +208,7 @@ func EntryOfEvent(f Frame, name carrier.Name, e effects.Recorded) TimelineEntry 
 		entry.Tone, entry.What = ToneAct, own+" has blocked the credit"
 	case effects.SecretRead:
 		entry.What = "The key was used" + readWords(data.Reason, data.Reads)
-	case secretShown:
+	case effects.SecretShown:
 		entry.Tone, entry.What = ToneAct, "Key and secret were shown on this page"
 	default:
 		entry.What = strings.ReplaceAll(string(e.Type), "_", " ")
@@ -268,7 +268,7 @@ func timesWords(n int) string {
 // makerWords says who has made a change.
 func makerWords(f Frame, by effects.By) string {
 	switch by.Actor {
-	case pageActor:
+	case effects.Page:
 		return "Somebody who was signed in here"
 	case effects.Merchant:
 		return "Your software"
