@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/mail"
@@ -191,8 +192,9 @@ func (s *Service) Reveal(ctx context.Context, v *Visit, conn connection.Connecti
 	shown := effects.Report{
 		Type: effects.SecretShown, PartnerID: v.Account.PartnerID, AccountID: v.Account.ID, Subject: conn.ID,
 		Data: struct {
-			CarrierID string `json:"carrier_id"`
-		}{conn.ID},
+			CarrierID   string       `json:"carrier_id"`
+			CarrierCode carrier.Name `json:"carrier_code"`
+		}{conn.ID, conn.Carrier},
 	}
 	fx, err := effects.Effects{By: v.By}.With(s.Random, now, shown)
 	if err != nil {
