@@ -173,7 +173,7 @@ const notYourKey = "Your key is not the problem. You need not do anything."
 
 // everybody says that the carrier has trouble with all accounts.
 func (w stating) everybody() string {
-	return fmt.Sprintf("%s has been having trouble since %s, with everyone who uses it here, not just with you.", w.name, w.at(w.b.ChangedAt))
+	return fmt.Sprintf("%s began to have trouble %s, with everyone who uses it here, not just with you.", w.name, w.at(w.b.ChangedAt))
 }
 
 // trouble is a connection that worked when it was checked, while the carrier fails others.
@@ -331,5 +331,10 @@ func Say(text string, name carrier.Name, partner string) string {
 	return strings.ToUpper(said[:min(1, len(said))]) + said[min(1, len(said)):]
 }
 
-// possessive returns "Acme's".
-func possessive(name string) string { return name + "'s" }
+// possessive returns "Acme's", "Acme Ships'".
+func possessive(name string) string {
+	if strings.HasSuffix(name, "s") {
+		return name + "'"
+	}
+	return name + "'s"
+}
