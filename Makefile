@@ -80,9 +80,10 @@ cost: ## Print a month's bill by line: CONNECTIONS=, POLICY= (hourly, daily, off
 	@go run ./infra/cost/bill -connections "$(or $(CONNECTIONS),0)" -policy "$(or $(POLICY),daily)" -calls "$(or $(CALLS),0)"
 
 .PHONY: fmt
-fmt: ## Format all Go code
+fmt: ## Format all Go code and templates
 	@$(TOOLS) lint
 	$(LINT) fmt
+	go -C infra/tools tool templ fmt -log-level error ../../shared/pages
 
 .PHONY: generate
 generate: ## Regenerate the generated files

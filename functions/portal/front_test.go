@@ -68,7 +68,7 @@ func (d *front) account(t *testing.T, id int64) account.Account {
 func wantRedirect(t *testing.T, s *functiontest.Shown, to string) {
 	t.Helper()
 	if s.Status != http.StatusSeeOther || s.Location != to {
-		t.Fatalf("%d to %q, want a redirect to %s:\n%s", s.Status, s.Location, to, s.Body)
+		t.Fatalf("%d to %q, want a redirect to %s:\n%s", s.Status, s.Location, to, s.Text())
 	}
 }
 

@@ -27,6 +27,13 @@ const (
 	ContractEnds    Kind = "contract_ends"     // from carrier_contract_expiring
 )
 
+// Kinds returns all kinds.
+func Kinds() []Kind {
+	return []Kind{
+		Invitation, Reset, PasswordChanged, VerifyEmail, EmailChanging, EmailChanged, NewSignIn, SecretShown, CarrierNeedsYou, CarrierWorks, ContractEnds,
+	}
+}
+
 // Message asks for one mail. It is queued without an address: send-mail reads the account.
 // What must not be read by others, the address To and the token, is sealed on the way.
 type Message struct {
@@ -37,9 +44,32 @@ type Message struct {
 	// EmailChanged. Empty: the account's.
 	To    string
 	Token secret.Text // of the link
-	// CarrierID, Nickname and Days are of the carriers' mails.
+	// CarrierID, Nickname and Days are of the carriers' mails; the first two of SecretShown, too.
 	CarrierID string
+	Nickname  string // of the connection; may be empty
 	Days      int       // until the contract ends
 	Browser   string    // of NewSignIn: its family, such as "Firefox on Windows"
 	At        time.Time // when it happened
+}
+
+// ExpiresAt is when the link of a mail stops working; zero for a mail without one. The lives
+// are those of the tokens: see package signin.
+func (m *Message) ExpiresAt() time.Time {
+	switch m.Kind {
+	case Invitation:
+		return m.At.Add(7 * 24 * time.Hour)
+	case Reset:
+		return m.At.Add(30 * time.Minute)
+	case VerifyEmail:
+		return m.At.Add(24 * time.Hour)
+	default:
+		return time.Time{}
+	}
+}
+
+// Sent is a mail that was sent.
+type Sent struct {
+	ID   string // of its message, or of the event that it is about
+	Kind Kind
+	At   time.Time // when it was sent
 }

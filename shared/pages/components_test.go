@@ -202,7 +202,7 @@ func checkElement(t *testing.T, name string, n *html.Node, ids map[string]int) {
 		t.Errorf("%s: <%s> has inline style or script", name, n.Data)
 	}
 	for _, key := range []string{"aria-describedby", "for"} {
-		for _, id := range strings.Fields(attribute(n, key)) {
+		for id := range strings.FieldsSeq(attribute(n, key)) {
 			if ids[id] == 0 {
 				t.Errorf("%s: <%s %s> refers to %s, which is not there", name, n.Data, key, id)
 			}

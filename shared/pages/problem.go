@@ -88,7 +88,7 @@ func (f Frame) stillConnected() string {
 		"What you saved before is safe; if you were saving something just now, look whether it is there before you send it again."
 }
 
-// again says when a next try makes sense, by the minute: "You can try again at 3:27 pm, in 2 minutes."
+// again says when a next try makes sense: "You can try again at 3:27 pm, in 2 minutes.".
 func (f Frame) again(after time.Duration) string {
 	if after <= 0 {
 		return "Please try again in a few minutes."

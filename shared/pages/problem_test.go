@@ -16,7 +16,7 @@ func TestProblem(t *testing.T) {
 	titles := map[int]string{
 		http.StatusBadRequest: "We couldn't use what was sent", http.StatusForbidden: "You can't do that from here", http.StatusNotFound: "There is no such page",
 		http.StatusMethodNotAllowed: "This page can't be opened like that", http.StatusConflict: "Something else changed first",
-		http.StatusPreconditionFailed: "Something else changed first",
+		http.StatusPreconditionFailed:    "Something else changed first",
 		http.StatusRequestEntityTooLarge: "That was too much to send", http.StatusUnsupportedMediaType: "We couldn't read that form",
 		http.StatusUnprocessableEntity: "We couldn't use what was sent", http.StatusTooManyRequests: "Please wait a little",
 		http.StatusInternalServerError: "Something went wrong on our side", http.StatusBadGateway: "The carrier isn't answering",

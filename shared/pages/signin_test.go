@@ -39,7 +39,6 @@ func signInPages(text string, problems error) map[string]templ.Component {
 	au := account.Country{Code: "AU", Name: "Australia"}
 	return map[string]templ.Component{
 		"sign-in":                 SignIn(f, SignInForm{FormID: "f1", Email: text, Next: "/portal/carriers"}),
-		"sign-in after the end":   SignIn(f, SignInForm{FormID: "f1", Next: "/portal", Ended: true}),
 		"forgot":                  Forgot(f, ForgotForm{FormID: "f1", Email: text}),
 		"forgot without mail":     Forgot(f, ForgotForm{FormID: "f1", NoMail: true}),
 		"forgot sent":             ForgotSent(f),

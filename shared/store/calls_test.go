@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/mail"
 	"carrierlink/shared/parcel"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
@@ -53,6 +54,10 @@ func TestRemoteCalls(t *testing.T) {
 
 		p, keys, err := s.Partner(ctx, partner)
 		expect("Partner", err, good, "Query")
+		_, _, err = s.PartnerWithSettings(ctx, partner)
+		expect("PartnerWithSettings", err, good, "BatchGetItem")
+		_, _, err = s.PartnerWithSettings(ctx, partner+1)
+		expect("PartnerWithSettings, absent", err, fault.NotFound, "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, partner-1, 1)
 		expect("ListPartners", err, good, "Query", "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, account.MaxID, 1)
@@ -354,6 +359,9 @@ func TestRemoteCalls(t *testing.T) {
 		}
 		tracking := []tracking.Cached{{Number: "a", ExpiresAt: now.Add(time.Hour)}, {Number: "b", ExpiresAt: now.Add(time.Hour)}}
 		expect("CacheTracking", s.CacheTracking(ctx, accountID, conn.ID, tracking), good, "BatchWriteItem")
+		expect("RecordMail", s.RecordMail(ctx, accountID, "", mail.Sent{ID: "m-1", At: now}), good, "UpdateItem")
+		_, err = s.SentMail(ctx, accountID, "", "m-1", now)
+		expect("SentMail", err, good, "BatchGetItem")
 		expect("CacheTracking of none", s.CacheTracking(ctx, accountID, conn.ID, nil), good)
 		_, err = s.CachedTracking(ctx, accountID, conn.ID, []string{"a", "b", "a"}, now)
 		expect("CachedTracking", err, good, "BatchGetItem")

@@ -17,6 +17,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
+	"carrierlink/shared/mail"
 	"carrierlink/shared/parcel"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
@@ -137,6 +138,10 @@ func TestEndsAndDueKeys(t *testing.T) {
 		_, err = s.TakeCall(ctx, connection.Call{Allowance: connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, accountID, "ends"), Limit: 10}, time.Minute, now)
 		ok(err)
 		is("calls", "ALLOWANCE#tracking#51#ends", "CALLS", seconds(now.Add(24*time.Hour))+" - -")
+		ok(s.RecordMail(ctx, accountID, "", mail.Sent{ID: "m-1", At: now}))
+		is("sent mail", "MAILS#51", "SENT#m-1", seconds(now.Add(5*24*time.Hour))+" - -")
+		ok(s.RecordMail(ctx, accountID, "se-1", mail.Sent{ID: "m-1", At: now}))
+		is("latest mail", "MAILS#51", "STATE#se-1", seconds(now.Add(400*24*time.Hour))+" - -")
 		ok(s.CacheTracking(ctx, accountID, "se-1", []tracking.Cached{{Number: "7XX", ExpiresAt: purge}}))
 		is("tracking", "TRACKING#51#se-1", "7XX", ends+" - -")
 

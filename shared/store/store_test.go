@@ -24,6 +24,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/mail"
 	"carrierlink/shared/parcel"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
@@ -471,6 +472,17 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	},
 	"SaveWebhooks": func(ctx context.Context, s *store.Store) error {
 		return s.SaveWebhooks(ctx, &webhook.List{Owner: webhook.Owner{PartnerID: 1}}, effects.Effects{}, time.Unix(0, 0))
+	},
+	"SentMail": func(ctx context.Context, s *store.Store) error {
+		_, err := s.SentMail(ctx, 1, "", "m-1", time.Unix(0, 0))
+		return err
+	},
+	"RecordMail": func(ctx context.Context, s *store.Store) error {
+		return s.RecordMail(ctx, 1, "", mail.Sent{ID: "m-1", At: time.Unix(0, 0)})
+	},
+	"PartnerWithSettings": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.PartnerWithSettings(ctx, 1)
+		return err
 	},
 	"RecordEffects": func(ctx context.Context, s *store.Store) error {
 		return s.RecordEffects(ctx, effects.Effects{Events: []effects.Event{{ID: "se-1"}}}, time.Unix(0, 0))

@@ -88,7 +88,7 @@ func (b *Browser) Submit(page *Shown, action string, fields url.Values) *Shown {
 func (b *Browser) Follow(page *Shown) *Shown {
 	b.d.t.Helper()
 	if page.Status != http.StatusSeeOther || page.Location == "" {
-		b.d.t.Fatalf("%d to %q, want a redirect:\n%s", page.Status, page.Location, page.Body)
+		b.d.t.Fatalf("%d to %q, want a redirect:\n%s", page.Status, page.Location, page.Text())
 	}
 	return b.Get(page.Location)
 }
@@ -196,12 +196,12 @@ func (b *Browser) event(method, target, body string) events.APIGatewayProxyReque
 	for name, values := range header {
 		single[name] = values[len(values)-1]
 	}
-	resource := "/portal/{proxy+}"
-	if at.Path == "/portal" {
-		resource = at.Path
+	resource, params := at.Path, map[string]string{}
+	if rest, below := strings.CutPrefix(at.Path, "/portal/"); below {
+		resource, params["proxy"] = "/portal/{proxy+}", rest
 	}
 	event := events.APIGatewayProxyRequest{
-		HTTPMethod: method, Path: at.Path, Resource: resource, Headers: single, MultiValueHeaders: header,
+		HTTPMethod: method, Path: at.Path, Resource: resource, PathParameters: params, Headers: single, MultiValueHeaders: header,
 		MultiValueQueryStringParameters: at.Query(), QueryStringParameters: map[string]string{},
 		RequestContext: events.APIGatewayProxyRequestContext{
 			RequestID: uuid.NewString(), Path: at.Path, HTTPMethod: method, ResourcePath: resource, Stage: "live",
@@ -229,7 +229,7 @@ func (s *Shown) Form(action string) (values url.Values, names map[string]bool) {
 		within(f, func(n *html.Node) { addField(n, values, names) })
 		return values, names
 	}
-	s.t.Fatalf("%d: no form posts to %s:\n%s", s.Status, action, s.Body)
+	s.t.Fatalf("%d: no form posts to %s:\n%s", s.Status, action, s.Text())
 	return nil, nil
 }
 

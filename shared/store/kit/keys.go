@@ -51,6 +51,8 @@ import (
 //	runs          WEBHOOK#<partner>#<account or 0>#<webhook_id>   STATE
 //	pending       the webhook's partition       PENDING#<event_id>#<requested_at, ms>
 //	delivery      the webhook's partition       DELIVERY#<event_id>
+//	sent mail     MAILS#<account>               SENT#<id of the message or event>
+//	latest mail   MAILS#<account>               STATE#<carrier_id>
 //
 // Text that a caller chose stands last in its key, after parts without "#": so it
 // cannot make another item's key. Items that an account may have many of have
@@ -429,6 +431,15 @@ func PendingKey(p webhook.Pending) Key {
 // DeliveryKey returns the key of the delivery of an event.
 func DeliveryKey(ref webhook.Ref, eventID string) Key {
 	return Key{WebhookPK(ref), SkDelivery + eventID}
+}
+
+// MailKey returns the key of a sent mail; with a connectionID, of the latest one about the
+// state of that connection.
+func MailKey(accountID int64, connectionID, id string) Key {
+	if connectionID != "" {
+		return Key{"MAILS#" + number(accountID), "STATE#" + connectionID}
+	}
+	return Key{"MAILS#" + number(accountID), "SENT#" + id}
 }
 
 // TrackingKey returns the key of the cached tracking of a number.
