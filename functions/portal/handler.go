@@ -1,11 +1,13 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"time"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/seal"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/web"
@@ -16,7 +18,10 @@ type handler struct {
 	accounts    *account.Service
 	connections *connection.Service
 	store       *store.Store
+	sealer      *seal.Sealer // of answers that are kept
+	reveals     bool         // whether merchants can see the secret of a connection again
 	now         func() time.Time
+	random      io.Reader // of the ids of forms
 }
 
 func (h *handler) routes() []web.Route {

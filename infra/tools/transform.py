@@ -40,6 +40,7 @@ OPTIONS = {
     "BackgroundWork": "disabled",
     "CertificateArn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000",
     "DomainName": "api.example.com",
+    "MailFrom": "carriers@example.com",
     "PublicUrl": "https://api.example.com",
     "SecretPrefix": "carrierlink-another/carrier/",
     "TableName": "carrierlink-restored",

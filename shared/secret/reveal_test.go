@@ -28,6 +28,7 @@ var reveals = map[string]string{
 	"shared/seal/seal.go":            "the keys of the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
 	"shared/views/webhook.go":        "a webhook's secret, in the answer that makes it, and its headers, in its owner's answers",
+	"shared/web/form.go":             "the session cookie, set in a browser",
 	"shared/webhook/rules.go":        "a webhook's headers, to check them",
 	"shared/webhook/service.go":      "a webhook's headers and signing secret, to seal them",
 	"shared/webhook/request.go":      "a webhook's headers, sent with each request, and its secrets, to remove them from answers",

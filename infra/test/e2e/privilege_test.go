@@ -25,6 +25,7 @@ func (g grant) String() string { return g.function + " " + g.action + " " + g.re
 var unexercised = map[grant]string{
 	{"link-carrier", "secretsmanager:TagResource", "CarrierSecrets"}:             tagged,
 	{"manage-connections", "secretsmanager:TagResource", "CarrierSecrets"}:       tagged,
+	{"portal", "secretsmanager:TagResource", "CarrierSecrets"}:                   tagged,
 	{"publish-events", "dynamodb:DescribeStream", "Table/stream"}:                streamed,
 	{"publish-events", "dynamodb:GetRecords", "Table/stream"}:                    streamed,
 	{"publish-events", "dynamodb:GetShardIterator", "Table/stream"}:              streamed,
