@@ -40,7 +40,7 @@ var places = map[string]string{
 }
 
 // optional are the settings that need not be set.
-var optional = []string{"ERROR_SOURCE", "PUBLIC_URL", "WEBHOOK_ALLOW_LOOPBACK"}
+var optional = []string{"ERROR_SOURCE", "PUBLIC_URL", "WEBHOOK_ALLOW_LOOPBACK", "MAIL_QUEUE_URL"}
 
 // values are the values of settings that cannot have an arbitrary number.
 var values = map[string]string{
