@@ -56,6 +56,9 @@ func TestDetailsThatAreRefused(t *testing.T) {
 			if tc.field != "origin_country_code" && form.Get(tc.field) != strings.NewReplacer("\r\n", "").Replace(tc.value) && tc.name != "line break" {
 				t.Errorf("the form is shown again with %q, want what was entered", form.Get(tc.field))
 			}
+			if tc.field == "origin_country_code" && form.Get(tc.field) != "AU" {
+				t.Errorf("the form is shown again with the country %q, want the account's", form.Get(tc.field))
+			}
 			if diff := cmp.Diff(before, d.account(t, 71)); diff != "" {
 				t.Errorf("a refused form changed the account:\n%s", diff)
 			}

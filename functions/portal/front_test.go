@@ -19,6 +19,7 @@ type front struct {
 	*functiontest.Fixture
 	*handler
 	site *web.Site
+	tb   testing.TB
 }
 
 const (
@@ -35,13 +36,15 @@ func newFront(tb testing.TB) *front {
 	d.AddAccount(account.Account{ID: 73, PartnerID: 5, CompanyName: "Red River Foods", OriginCountryCode: "NZ", Active: true})
 	d.AddLogin(71)
 	d.AddLogin(73)
-	return serve(d)
+	f := serve(d)
+	f.tb = tb
+	return f
 }
 
 // serve returns the function over a fixture.
 func serve(d *functiontest.Fixture) *front {
 	h := &handler{signin: d.SignIn, accounts: d.Accounts, connections: d.Connections, store: d.Store, now: d.Now, random: rand.Reader}
-	return &front{d, h, &web.Site{Routes: h.routes(), Assets: pages.Assets(), Error: h.problem, Now: d.Now}}
+	return &front{Fixture: d, handler: h, site: &web.Site{Routes: h.routes(), Assets: pages.Assets(), Error: h.problem, Now: d.Now}}
 }
 
 // browser returns a new browser.
@@ -55,32 +58,32 @@ func (d *front) visitor(address string) *functiontest.Browser {
 }
 
 // account returns an account as it is stored.
-func (d *front) account(t *testing.T, id int64) account.Account {
-	t.Helper()
-	a, err := d.Store.Account(t.Context(), id, d.Now())
+func (d *front) account(tb testing.TB, id int64) account.Account {
+	tb.Helper()
+	a, err := d.Store.Account(tb.Context(), id, d.Now())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a
 }
 
 // wantRedirect checks that an answer leads to a page, with its query.
-func wantRedirect(t *testing.T, s *functiontest.Shown, to string) {
-	t.Helper()
+func wantRedirect(tb testing.TB, s *functiontest.Shown, to string) {
+	tb.Helper()
 	if s.Status != http.StatusSeeOther || s.Location != to {
-		t.Fatalf("%d to %q, want a redirect to %s:\n%s", s.Status, s.Location, to, s.Text())
+		tb.Fatalf("%d to %q, want a redirect to %s:\n%s", s.Status, s.Location, to, s.Text())
 	}
 }
 
 // wantSaid checks the status of a page, and that people read each of the texts on it.
-func wantSaid(t *testing.T, s *functiontest.Shown, status int, texts ...string) {
-	t.Helper()
+func wantSaid(tb testing.TB, s *functiontest.Shown, status int, texts ...string) {
+	tb.Helper()
 	if s.Status != status {
-		t.Fatalf("%d to %q, want %d:\n%s", s.Status, s.Location, status, s.Text())
+		tb.Fatalf("%d to %q, want %d:\n%s", s.Status, s.Location, status, s.Text())
 	}
 	for _, text := range texts {
 		if !strings.Contains(s.Text(), text) {
-			t.Errorf("the page does not say %q:\n%s", text, s.Text())
+			tb.Errorf("the page does not say %q:\n%s", text, s.Text())
 		}
 	}
 }

@@ -285,23 +285,23 @@ func TestCookiesThatAreNoSessions(t *testing.T) {
 
 func TestSessionsEnd(t *testing.T) {
 	by := effects.Effects{By: effects.By{Actor: effects.Partner, PartnerID: 5}}
-	for name, end := range map[string]func(d *front, t *testing.T) error{
-		"two hours unused": func(d *front, _ *testing.T) error { d.Pass(2*time.Hour + time.Second); return nil },
-		"the account disabled": func(d *front, t *testing.T) error {
-			return d.Accounts.Disable(t.Context(), d.account(t, 71), false, by)
+	for name, end := range map[string]func(d *front) error{
+		"two hours unused": func(d *front) error { d.Pass(2*time.Hour + time.Second); return nil },
+		"the account disabled": func(d *front) error {
+			return d.Accounts.Disable(d.tb.Context(), d.account(d.tb, 71), false, by)
 		},
-		"the account deleted": func(d *front, t *testing.T) error {
-			return d.Accounts.Delete(t.Context(), d.account(t, 71), false, 30, by)
+		"the account deleted": func(d *front) error {
+			return d.Accounts.Delete(d.tb.Context(), d.account(d.tb, 71), false, 30, by)
 		},
-		"the account purged": func(d *front, t *testing.T) error {
-			err := d.Accounts.Delete(t.Context(), d.account(t, 71), false, 7, by)
+		"the account purged": func(d *front) error {
+			err := d.Accounts.Delete(d.tb.Context(), d.account(d.tb, 71), false, 7, by)
 			d.Pass(8 * 24 * time.Hour)
 			return err
 		},
-		"ended by the partner": func(d *front, t *testing.T) error { return d.SignIn.EndSessions(t.Context(), d.account(t, 71), by) },
-		"the password changed in another browser": func(d *front, t *testing.T) error {
+		"ended by the partner": func(d *front) error { return d.SignIn.EndSessions(d.tb.Context(), d.account(d.tb, 71), by) },
+		"the password changed in another browser": func(d *front) error {
 			d.Mails.Take()
-			wantRedirect(t, d.visitor(jo).Post(passwordPath, fields("password", newPass)), accountPath+"?done=password_changed")
+			wantRedirect(d.tb, d.visitor(jo).Post(passwordPath, fields("password", newPass)), accountPath+"?done=password_changed")
 			return nil
 		},
 	} {
@@ -309,7 +309,7 @@ func TestSessionsEnd(t *testing.T) {
 			d := newFront(t)
 			b := d.visitor(jo)
 			wantSignedIn(t, b, "Blue Gum Trading")
-			if err := end(d, t); err != nil {
+			if err := end(d); err != nil {
 				t.Fatal(err)
 			}
 			s := b.Get(detailsPath)
@@ -350,12 +350,22 @@ func TestSignOut(t *testing.T) {
 	wantRedirect(t, before.Post("/portal/sign-out", nil), signInPath+"?done=left")
 }
 
-// TestPagesAreNotKept: a browser asks again for each page after Back.
-func TestPagesAreNotKept(t *testing.T) {
+// TestHeadersOfPages: a browser asks again for each page after Back, and runs nothing that is
+// not ours.
+func TestHeadersOfPages(t *testing.T) {
 	b := newFront(t).visitor(jo)
-	for _, path := range []string{signInPath, accountPath, detailsPath, emailPath, passwordPath, sessionsPath, confirmPath, forgotPath, forgotSentPath, "/portal/reset/x", "/portal/nothing"} {
-		if s := b.Get(path); s.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("GET %s has Cache-Control %q", path, s.Header.Get("Cache-Control"))
+	for _, path := range []string{
+		signInPath, accountPath, detailsPath, emailPath, passwordPath, sessionsPath, confirmPath, forgotPath, forgotSentPath, "/portal/reset/x", "/portal/nothing",
+	} {
+		s := b.Get(path)
+		if got := s.Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("GET %s has Cache-Control %q", path, got)
+		}
+		if got := s.Header.Get("Content-Security-Policy"); !strings.HasPrefix(got, "default-src 'none'; style-src 'self'; script-src 'self'") {
+			t.Errorf("GET %s has Content-Security-Policy %q", path, got)
+		}
+		if got := s.Header.Get("Referrer-Policy"); got != "same-origin" {
+			t.Errorf("GET %s has Referrer-Policy %q", path, got)
 		}
 	}
 }
@@ -415,36 +425,36 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 }
 
 // token makes a link for a path with {token}: its text, which works.
-func (d *front) token(t *testing.T, path string) string {
-	t.Helper()
-	a := d.account(t, 71)
+func (d *front) token(tb testing.TB, path string) string {
+	tb.Helper()
+	a := d.account(tb, 71)
 	var made *signin.Issued
 	var err error
 	switch {
 	case strings.HasPrefix(path, "/portal/invitation/"):
-		made, err = d.SignIn.Invite(t.Context(), a, false, nil)
+		made, err = d.SignIn.Invite(tb.Context(), a, false, nil)
 	case strings.HasPrefix(path, "/portal/enter/"):
-		made, err = d.SignIn.Ephemeral(t.Context(), a, effects.By{Actor: effects.Partner, PartnerID: 5})
+		made, err = d.SignIn.Ephemeral(tb.Context(), a, effects.By{Actor: effects.Partner, PartnerID: 5})
 	default:
 		return "cl_x"
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return made.Text.Reveal()
 }
 
 // reset returns the path of a link for a new password of an address, from its mail.
-func (d *front) reset(t *testing.T, address string) string {
-	t.Helper()
+func (d *front) reset(tb testing.TB, address string) string {
+	tb.Helper()
 	d.Mails.Take()
-	wantRedirect(t, d.browser().Post(forgotPath, fields("email", address)), forgotSentPath)
-	return "/portal/reset/" + d.mailed(t, mail.Reset).Token.Reveal()
+	wantRedirect(tb, d.browser().Post(forgotPath, fields("email", address)), forgotSentPath)
+	return "/portal/reset/" + d.mailed(tb, mail.Reset).Token.Reveal()
 }
 
 // mailed returns the only mail of a kind since the last Take.
-func (d *front) mailed(t *testing.T, kind mail.Kind) mail.Message {
-	t.Helper()
+func (d *front) mailed(tb testing.TB, kind mail.Kind) mail.Message {
+	tb.Helper()
 	var found []mail.Message
 	for _, m := range d.Mails.Take() {
 		if m.Kind == kind && m.AccountID != 0 { // as many are for nobody as there are no accounts
@@ -452,30 +462,30 @@ func (d *front) mailed(t *testing.T, kind mail.Kind) mail.Message {
 		}
 	}
 	if len(found) != 1 || found[0].AccountID != 71 {
-		t.Fatalf("%d mails %s, want one for account 71: %+v", len(found), kind, found)
+		tb.Fatalf("%d mails %s, want one for account 71: %+v", len(found), kind, found)
 	}
 	return found[0]
 }
 
 // links are the links that a mail or the partner gives, and what their POST leads to.
 var links = map[string]struct {
-	path   func(d *front, t *testing.T) string
+	path   func(d *front) string
 	fields url.Values
 	to     string
 }{
-	"reset":      {func(d *front, t *testing.T) string { return d.reset(t, jo) }, fields("password", newPass), homePath + "?done=password_set"},
-	"invitation": {func(d *front, t *testing.T) string { return "/portal/invitation/" + d.token(t, "/portal/invitation/") }, fields("password", newPass), homePath + "?done=password_set"},
-	"verify":     {func(d *front, t *testing.T) string { return d.verify(t, "new@example.com") }, nil, signInPath + "?done=email_changed"},
-	"enter":      {func(d *front, t *testing.T) string { return "/portal/enter/" + d.token(t, "/portal/enter/") }, nil, homePath},
+	"reset":      {func(d *front) string { return d.reset(d.tb, jo) }, fields("password", newPass), homePath + "?done=password_set"},
+	"invitation": {func(d *front) string { return "/portal/invitation/" + d.token(d.tb, "/portal/invitation/") }, fields("password", newPass), homePath + "?done=password_set"},
+	"verify":     {func(d *front) string { return d.verify(d.tb, "new@example.com") }, nil, signInPath + "?done=email_changed"},
+	"enter":      {func(d *front) string { return "/portal/enter/" + d.token(d.tb, "/portal/enter/") }, nil, homePath},
 }
 
 // verify returns the path of a link that gives account 71 another address.
-func (d *front) verify(t *testing.T, address string) string {
-	t.Helper()
+func (d *front) verify(tb testing.TB, address string) string {
+	tb.Helper()
 	b := d.visitor(jo)
 	d.Mails.Take()
-	wantRedirect(t, b.Post(emailPath, fields("email", address)), accountPath+"?done=email_mail_sent")
-	return "/portal/verify-email/" + d.mailed(t, mail.VerifyEmail).Token.Reveal()
+	wantRedirect(tb, b.Post(emailPath, fields("email", address)), accountPath+"?done=email_mail_sent")
+	return "/portal/verify-email/" + d.mailed(tb, mail.VerifyEmail).Token.Reveal()
 }
 
 // TestLinksWorkOnce also after mail scanners have opened them many times.
@@ -483,7 +493,7 @@ func TestLinksWorkOnce(t *testing.T) {
 	for name, link := range links {
 		t.Run(name, func(t *testing.T) {
 			d := newFront(t)
-			path := link.path(d, t)
+			path := link.path(d)
 			var log strings.Builder
 			for range 10 {
 				s := d.browser().Get(path)
@@ -514,7 +524,7 @@ func TestLinksThatDoNotWork(t *testing.T) {
 	for name, link := range links {
 		t.Run(name, func(t *testing.T) {
 			d := newFront(t)
-			path := link.path(d, t)
+			path := link.path(d)
 			page, text := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
 			var first *functiontest.Shown
 			check := func(name, path string) {
@@ -570,7 +580,7 @@ func TestLinksEndWithWhatTheyAreFor(t *testing.T) {
 			}
 			t.Run(name+", "+what, func(t *testing.T) {
 				d := newFront(t)
-				path := link.path(d, t)
+				path := link.path(d)
 				if err := change(d); err != nil {
 					t.Fatal(err)
 				}
@@ -590,7 +600,7 @@ func TestLinksRace(t *testing.T) {
 	for name, link := range links {
 		t.Run(name, func(t *testing.T) {
 			d := newFront(t)
-			path := link.path(d, t)
+			path := link.path(d)
 			got := d.browser().PostAtOnce(20, path, link.fields)
 			if got[http.StatusSeeOther] != 1 || got[http.StatusSeeOther]+got[http.StatusNotFound] != 20 {
 				t.Errorf("answers by status: %v, want one 303, else 404", got)

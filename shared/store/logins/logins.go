@@ -185,7 +185,7 @@ func (s *Store) parts(c *signin.Change, now time.Time) []kit.Part {
 	} else {
 		parts = append(parts, s.samePassword(c))
 	}
-	parts = append(parts, s.login(c))
+	parts = append(parts, s.login(c)...)
 	if c.Use != "" {
 		e := kit.NewEdit(kit.TokenKey(c.Use))
 		e.Exists(kit.AttrPK)
@@ -225,8 +225,8 @@ func (s *Store) samePassword(c *signin.Change) kit.Part {
 	return s.table.Check(kit.PartAccount, e)
 }
 
-// login returns the part of the login.
-func (s *Store) login(c *signin.Change) kit.Part {
+// login returns the part of the login, if it changes or has to be as it was read.
+func (s *Store) login(c *signin.Change) []kit.Part {
 	e := kit.NewEdit(kit.LoginKey(c.Account.Old.ID))
 	switch {
 	case c.Login == nil:
@@ -241,8 +241,11 @@ func (s *Store) login(c *signin.Change) kit.Part {
 	if c.Browser != "" {
 		e.Include(kit.AttrBrowsers, kit.TextSet(c.Browser))
 	}
-	if e.Changes() {
-		return s.table.Update(kit.PartLogin, e)
+	switch {
+	case e.Changes():
+		return []kit.Part{s.table.Update(kit.PartLogin, e)}
+	case c.Login != nil:
+		return []kit.Part{s.table.Check(kit.PartLogin, e)}
 	}
-	return s.table.Check(kit.PartLogin, e)
+	return nil
 }
