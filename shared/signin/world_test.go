@@ -4,15 +4,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
@@ -223,14 +227,97 @@ func (w *world) link(kind mail.Kind) string {
 	return found[0].Reveal()
 }
 
-// counted is a table that lists the calls that it gets, with what they write.
-type counted struct {
-	kit.API
+// watched is a table that lists its calls, with the kinds of items that they write, and dies
+// after so many of them.
+type watched struct {
+	*dynamotest.Table
 	mu    sync.Mutex
 	calls []string
+	left  int // calls until the process dies; negative: never
 }
 
-var errDown = errors.New("the table is down")
+// watch returns a service over the table of the world, in a process that dies after some calls.
+func (w *world) watch(left int) (*signin.Service, *watched) {
+	table := &watched{Table: w.memory.Table, left: left}
+	return w.over(store.New(table, dynamotest.Name, kit.Options{Sleep: func(context.Context, time.Duration) error { return nil }})), table
+}
 
-var _ = dynamotest.Name
-var _ = store.New
+// called notes a call, before which the process may die, or after it.
+func (t *watched) called(name string, keys ...map[string]types.AttributeValue) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range keys {
+		pk, _ := key["pk"].(*types.AttributeValueMemberS)
+		sk, _ := key["sk"].(*types.AttributeValueMemberS)
+		kind, _, _ := strings.Cut(pk.Value, "#")
+		in, _, _ := strings.Cut(sk.Value, "#")
+		name += " " + kind + "/" + strings.TrimRight(in, "-0123456789abcdefghijklmnopqrstuvwxyz")
+	}
+	t.calls = append(t.calls, name)
+}
+
+// dies ends the process once it has made its calls.
+func (t *watched) dies() {
+	t.mu.Lock()
+	last := t.left == 0
+	t.left--
+	t.mu.Unlock()
+	if last {
+		runtime.Goexit()
+	}
+}
+
+func (t *watched) taken() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	calls := t.calls
+	t.calls = nil
+	return calls
+}
+
+func (t *watched) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	t.dies()
+	t.called("BatchGetItem " + strconv.Itoa(len(in.RequestItems[dynamotest.Name].Keys)))
+	return t.Table.BatchGetItem(ctx, in, o...)
+}
+
+func (t *watched) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	t.dies()
+	t.called("Query")
+	return t.Table.Query(ctx, in, o...)
+}
+
+func (t *watched) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	t.dies()
+	t.called("UpdateItem", in.Key)
+	return t.Table.UpdateItem(ctx, in, o...)
+}
+
+func (t *watched) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	t.dies()
+	var keys []map[string]types.AttributeValue
+	for _, item := range in.TransactItems {
+		switch {
+		case item.Put != nil:
+			keys = append(keys, item.Put.Item)
+		case item.Update != nil:
+			keys = append(keys, item.Update.Key)
+		case item.Delete != nil:
+			keys = append(keys, item.Delete.Key)
+		case item.ConditionCheck != nil:
+			keys = append(keys, item.ConditionCheck.Key)
+		}
+	}
+	t.called("TransactWriteItems", keys...)
+	return t.Table.TransactWriteItems(ctx, in, o...)
+}
+
+// inProcess runs act in a goroutine that can die, and waits for it.
+func inProcess(act func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		act()
+	}()
+	<-done
+}

@@ -21,6 +21,7 @@
 
   for (const e of elements) {
     const s = styleOf(e);
+    if (e.matches("input, select, textarea")) continue; // one can move within it
     if (/hidden|clip/.test(s.overflowX + s.overflowY) && (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1) && e.clientWidth > 1) {
       problems.push(`cut: ${name(e)}: ${e.scrollWidth} × ${e.scrollHeight} px in ${e.clientWidth} × ${e.clientHeight} px`);
     }

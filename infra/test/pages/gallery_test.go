@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/browser"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/pages"
 	"carrierlink/shared/pages/pagestest"
 	"carrierlink/shared/web"
@@ -56,7 +58,7 @@ var widths = []int{320, 1100}
 // gallery serves the fixtures with the site that serves the account page, and returns its address.
 func gallery(t *testing.T) string {
 	t.Helper()
-	site := &web.Site{Assets: pages.Assets(), Error: func(r *http.Request, status int, err error) web.Page {
+	site := &web.Site{Assets: pages.Assets(), Log: slog.New(slog.DiscardHandler), Error: func(r *http.Request, status int, err error) web.Page {
 		t.Errorf("%s %s = %d: %v", r.Method, r.URL.Path, status, err)
 		return pages.Problem(pages.Frame{}, status, err)
 	}}
@@ -68,6 +70,13 @@ func gallery(t *testing.T) string {
 			return web.Render(w, r, http.StatusOK, f.Page)
 		}})
 	}
+	site.Routes = append(site.Routes, web.Route{Pattern: "GET /assets/accent/{name}", Handler: func(w http.ResponseWriter, r *http.Request) error {
+		asset, ok := pages.Accent("#" + strings.TrimSuffix(r.PathValue("name"), ".css"))
+		if !ok {
+			return fault.New(fault.NotFound, "There is no such colour.")
+		}
+		return web.Send(w, asset)
+	}})
 	server.Config.Handler = gateway(t, site)
 	return server.URL
 }

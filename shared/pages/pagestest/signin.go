@@ -16,14 +16,14 @@ const formID = "3f0c6a52-8f8e-4c57-9a37-0f2f6b9d7c11"
 // signIn are the pages of people who are not signed in, and of the step-up.
 func signIn() []Fixture {
 	f := outside()
-	done := f
-	done.Done = pages.DoneSignedOut
+	done, ended := f, f
+	done.Done, ended.Done = pages.DoneSignedOut, pages.DoneSessionEnded
 	required := fault.Field(fault.Required, "email", "email is required.")
 	tooOften := &fault.Error{Kind: fault.RateLimited, Message: "Too often.", RetryAfter: 5 * time.Minute}
 	return []Fixture{
 		{"sign-in", pages.SignIn(f, pages.SignInForm{FormID: formID})},
 		{"sign-in-after-leaving", pages.SignIn(done, pages.SignInForm{FormID: formID})},
-		{"sign-in-after-the-end", pages.SignIn(f, pages.SignInForm{FormID: formID, Next: "/portal/carriers", Ended: true})},
+		{"sign-in-after-the-end", pages.SignIn(ended, pages.SignInForm{FormID: formID, Next: "/portal/carriers"})},
 		{"sign-in-refused", pages.SignIn(refused(f, fault.New(fault.Unauthorized, "Email or password is wrong.")), pages.SignInForm{FormID: formID, Email: "jo@bluegum.example"})},
 		{"sign-in-empty", pages.SignIn(refused(f, required, fault.Field(fault.Required, "password", "password is required.")), pages.SignInForm{FormID: formID})},
 		{"sign-in-too-often", pages.SignIn(refused(f, tooOften), pages.SignInForm{FormID: formID, Email: longEmail})},
