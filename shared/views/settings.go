@@ -64,7 +64,6 @@ type Invitation struct {
 // EphemeralToken is ShipEngine's answer for a direct login, and when ours ends.
 type EphemeralToken struct {
 	Token       string  `json:"token"`
-	RedirectURL *string `json:"redirect_url"` // null unless it was asked for
+	RedirectURL string  `json:"redirect_url,omitempty"` // only if it was asked for
 	ExpiresAt   *string `json:"expires_at"`
 }
-
