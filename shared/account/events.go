@@ -30,9 +30,10 @@ type keyData struct {
 
 // partnerData is the data of a partner's entries in the audit log.
 type partnerData struct {
-	PartnerID        int64 `json:"partner_id"`
-	APIKeyID         int64 `json:"api_key_id,omitempty"`          // the key that was created or deleted
-	PreviousAPIKeyID int64 `json:"previous_api_key_id,omitempty"` // the key that it replaces
+	PartnerID        int64    `json:"partner_id"`
+	APIKeyID         int64    `json:"api_key_id,omitempty"`          // the key that was created or deleted
+	PreviousAPIKeyID int64    `json:"previous_api_key_id,omitempty"` // the key that it replaces
+	Changed          []string `json:"changed,omitempty"`             // of partner_settings_updated: the members that differ
 }
 
 // report returns a report of an account.

@@ -75,12 +75,13 @@ const WebhookDisabled EventType = "webhook_disabled"
 // What is in the audit log only: the operator's changes of a partner, and what callers do
 // with webhooks. A test is sent to the webhook that it names, too.
 const (
-	PartnerCreated    EventType = "partner_created"
-	PartnerEnabled    EventType = "partner_enabled"
-	PartnerDisabled   EventType = "partner_disabled"
-	PartnerKeyCreated EventType = "partner_key_created"
-	PartnerKeyRotated EventType = "partner_key_rotated"
-	PartnerKeyDeleted EventType = "partner_key_deleted"
+	PartnerCreated         EventType = "partner_created"
+	PartnerEnabled         EventType = "partner_enabled"
+	PartnerDisabled        EventType = "partner_disabled"
+	PartnerKeyCreated      EventType = "partner_key_created"
+	PartnerKeyRotated      EventType = "partner_key_rotated"
+	PartnerKeyDeleted      EventType = "partner_key_deleted"
+	PartnerSettingsUpdated EventType = "partner_settings_updated"
 
 	WebhookCreated       EventType = "webhook_created"
 	WebhookUpdated       EventType = "webhook_updated"
@@ -120,7 +121,7 @@ func EventTypes() []EventType {
 func AuditTypes() []EventType { return append(EventTypes(), auditOnly...) }
 
 var auditOnly = []EventType{ // never changes
-	SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted,
+	SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted, PartnerSettingsUpdated,
 	WebhookCreated, WebhookUpdated, WebhookDeleted, WebhookSecretRotated, WebhookTest,
 	LoginSignedIn, LoginInvited, LoginPasswordSet, LoginEmailChanged, LoginSessionsEnded, SecretShown,
 }

@@ -8,6 +8,7 @@ const (
 	PartAccount     = "account"
 	PartPartner     = "partner"
 	PartPartners    = "list of partners"
+	PartSettings    = "settings of a partner"
 	PartKey         = "API key"
 	PartExternal    = "external id"
 	PartEmail       = "email"
