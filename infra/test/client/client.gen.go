@@ -6392,7 +6392,7 @@ type TrackedArticle struct {
 	StatusDetailCode *string `json:"status_detail_code"`
 }
 
-// Tracking The tracking of one number, with every property of ShipEngine's; ours are `carrier_id` and the last four.
+// Tracking The tracking of one number, with every property of ShipEngine's; ours are `connection_id` and what follows it.
 type Tracking struct {
 	// ActualDeliveryDate When its last article was delivered, if an event says so; null unless `status_code` is `DE`.
 	ActualDeliveryDate *string `json:"actual_delivery_date"`
@@ -6410,8 +6410,8 @@ type Tracking struct {
 	// CarrierDetailCode Always null.
 	CarrierDetailCode any `json:"carrier_detail_code"`
 
-	// CarrierId Id of a connection. It never changes and is never reused.
-	CarrierId CarrierConnectionID `json:"carrier_id"`
+	// CarrierId Always null. ShipEngine's is a number here, and ours is `connection_id`.
+	CarrierId any `json:"carrier_id"`
 
 	// CarrierStatusCode The carrier's own status of the whole; without one, that of its only article or of the article that decides. It is text,
 	// because the carrier has no codes. It may say less than `status_code`, such as "Delivered" while an article is in
@@ -6420,6 +6420,9 @@ type Tracking struct {
 
 	// CarrierStatusDescription The same words.
 	CarrierStatusDescription *string `json:"carrier_status_description"`
+
+	// ConnectionId Id of a connection. It never changes and is never reused.
+	ConnectionId CarrierConnectionID `json:"connection_id"`
 
 	// EstimatedDeliveryDate Always null. The carrier does not say.
 	EstimatedDeliveryDate any `json:"estimated_delivery_date"`
@@ -9051,7 +9054,7 @@ type TrackJSONBody struct {
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
 
-	// Data The tracking of one number, with every property of ShipEngine's; ours are `carrier_id` and the last four.
+	// Data The tracking of one number, with every property of ShipEngine's; ours are `connection_id` and what follows it.
 	Data  Tracking           `json:"data"`
 	Event TrackJSONBodyEvent `json:"event"`
 
