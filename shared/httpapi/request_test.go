@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -197,7 +198,7 @@ func TestServers(t *testing.T) {
 			}}}
 			e := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/x", Path: "/x", Headers: map[string]string{"Host": "shop.example"}}
 			e.RequestContext.DomainName = tc.domain
-			if resp, err := api.Serve(t.Context(), e); err != nil || resp.StatusCode != 204 {
+			if resp, err := api.Serve(t.Context(), e); err != nil || resp.StatusCode != http.StatusNoContent {
 				t.Fatalf("Serve = %d, %v, want 204", resp.StatusCode, err)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
