@@ -162,7 +162,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("MarkDue, leased", s.MarkDue(ctx, []webhook.Ref{ref}, now), good, "UpdateItem", "UpdateItem")
 		_, _, err = s.ListPending(ctx, ref, 100, now)
 		expect("ListPending", err, good, "Query")
-		_, _, err = s.LoadPending(ctx, pending[0], now)
+		_, err = s.LoadPending(ctx, pending[0], now)
 		expect("LoadPending", err, good, "BatchGetItem")
 		delivery := webhook.Delivery{Ref: ref, EventID: pending[0].EventID, Status: webhook.Delivered, RequestedAt: now}
 		expect("SaveDelivery", s.SaveDelivery(ctx, delivery, pending[0]), good, "BatchWriteItem", "BatchWriteItem")
@@ -451,7 +451,7 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.Webhooks(t.Context(), []webhook.Owner{{PartnerID: 1}}, time.Time{})
 	_, _, _ = s.OldestEvents(t.Context(), effects.Listing{PartnerID: 1, AccountID: 1, Limit: 1})
 	_, _, _ = s.ListPending(t.Context(), webhook.Ref{ID: "se-1"}, 1, time.Time{})
-	_, _, _ = s.LoadPending(t.Context(), webhook.Pending{EventID: "se-1"}, time.Time{})
+	_, _ = s.LoadPending(t.Context(), webhook.Pending{EventID: "se-1"}, time.Time{})
 	_, _, _ = s.ListDeliveries(t.Context(), webhook.Ref{ID: "se-1"}, webhook.DeliveryListing{Limit: 1})
 	_, _ = s.Delivery(t.Context(), webhook.Ref{ID: "se-1"}, "se-1")
 	_, _ = s.ExternalIDs(t.Context(), []int64{1}, time.Time{})

@@ -422,7 +422,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		return err
 	},
 	"LoadPending": func(ctx context.Context, s *store.Store) error {
-		_, _, err := s.LoadPending(ctx, webhook.Pending{Ref: hook, EventID: "se-2"}, time.Unix(0, 0))
+		_, err := s.LoadPending(ctx, webhook.Pending{Ref: hook, EventID: "se-2"}, time.Unix(0, 0))
 		return err
 	},
 	"SaveDelivery": func(ctx context.Context, s *store.Store) error {

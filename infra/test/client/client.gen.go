@@ -1070,6 +1070,24 @@ func (e CreatedAccountEnvironment) Valid() bool {
 	}
 }
 
+// Defines values for CreatedWebhookUnreadable.
+const (
+	CreatedWebhookUnreadableHeaders CreatedWebhookUnreadable = "headers"
+	CreatedWebhookUnreadableSecret  CreatedWebhookUnreadable = "secret"
+)
+
+// Valid indicates whether the value is a known member of the CreatedWebhookUnreadable enum.
+func (e CreatedWebhookUnreadable) Valid() bool {
+	switch e {
+	case CreatedWebhookUnreadableHeaders:
+		return true
+	case CreatedWebhookUnreadableSecret:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryStatus.
 const (
 	DeliveryStatusDelivered DeliveryStatus = "delivered"
@@ -1718,6 +1736,24 @@ func (e RegisterShipmentsRequestCarrierCode) Valid() bool {
 	}
 }
 
+// Defines values for RotatedWebhookUnreadable.
+const (
+	RotatedWebhookUnreadableHeaders RotatedWebhookUnreadable = "headers"
+	RotatedWebhookUnreadableSecret  RotatedWebhookUnreadable = "secret"
+)
+
+// Valid indicates whether the value is a known member of the RotatedWebhookUnreadable enum.
+func (e RotatedWebhookUnreadable) Valid() bool {
+	switch e {
+	case RotatedWebhookUnreadableHeaders:
+		return true
+	case RotatedWebhookUnreadableSecret:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Scope.
 const (
 	ScopeAdmin Scope = "admin"
@@ -2138,6 +2174,24 @@ func (e ValidationCheckName) Valid() bool {
 	case ValidationCheckNameQuotes:
 		return true
 	case ValidationCheckNameStartrackNumber:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookUnreadable.
+const (
+	WebhookUnreadableHeaders WebhookUnreadable = "headers"
+	WebhookUnreadableSecret  WebhookUnreadable = "secret"
+)
+
+// Valid indicates whether the value is a known member of the WebhookUnreadable enum.
+func (e WebhookUnreadable) Valid() bool {
+	switch e {
+	case WebhookUnreadableHeaders:
+		return true
+	case WebhookUnreadableSecret:
 		return true
 	default:
 		return false
@@ -5462,7 +5516,7 @@ type CreateWebhookRequest struct {
 	StoreId *int32 `json:"store_id,omitempty"`
 
 	// Url An https URL without user name, password and fragment, of visible ASCII characters. Its host must not lead to a private,
-	// local or reserved address, now or when something is sent. Redirects are not followed.
+	// local or reserved address, now or when something is sent, and must not be that of this API. Redirects are not followed.
 	Url string `json:"url"`
 }
 
@@ -5573,12 +5627,19 @@ type CreatedWebhook struct {
 	// StoreId ShipEngine's. It is kept and shown, and means nothing here.
 	StoreId *int32 `json:"store_id"`
 
+	// Unreadable What the service can no longer decrypt, because its key is gone; empty as a rule. Nothing is sent to the webhook until you give
+	// its `headers` again with PUT (until then they are shown as an empty list), or rotate its `secret`.
+	Unreadable []CreatedWebhookUnreadable `json:"unreadable"`
+
 	// Url Where events are sent.
 	Url string `json:"url"`
 
 	// WebhookId Id of the webhook.
 	WebhookId string `json:"webhook_id"`
 }
+
+// CreatedWebhookUnreadable defines model for CreatedWebhook.Unreadable.
+type CreatedWebhookUnreadable string
 
 // DeliveriesPage A page of deliveries.
 type DeliveriesPage struct {
@@ -6197,12 +6258,19 @@ type RotatedWebhook struct {
 	// StoreId ShipEngine's. It is kept and shown, and means nothing here.
 	StoreId *int32 `json:"store_id"`
 
+	// Unreadable What the service can no longer decrypt, because its key is gone; empty as a rule. Nothing is sent to the webhook until you give
+	// its `headers` again with PUT (until then they are shown as an empty list), or rotate its `secret`.
+	Unreadable []RotatedWebhookUnreadable `json:"unreadable"`
+
 	// Url Where events are sent.
 	Url string `json:"url"`
 
 	// WebhookId Id of the webhook.
 	WebhookId string `json:"webhook_id"`
 }
+
+// RotatedWebhookUnreadable defines model for RotatedWebhook.Unreadable.
+type RotatedWebhookUnreadable string
 
 // Scope What a key may do; see *Scopes* at the top.
 type Scope string
@@ -6650,7 +6718,7 @@ type UpdateWebhookRequest struct {
 	StoreId *int32 `json:"store_id,omitempty"`
 
 	// Url An https URL without user name, password and fragment, of visible ASCII characters. Its host must not lead to a private,
-	// local or reserved address, now or when something is sent. Redirects are not followed.
+	// local or reserved address, now or when something is sent, and must not be that of this API. Redirects are not followed.
 	Url *string `json:"url,omitempty"`
 }
 
@@ -6821,12 +6889,19 @@ type Webhook struct {
 	// StoreId ShipEngine's. It is kept and shown, and means nothing here.
 	StoreId *int32 `json:"store_id"`
 
+	// Unreadable What the service can no longer decrypt, because its key is gone; empty as a rule. Nothing is sent to the webhook until you give
+	// its `headers` again with PUT (until then they are shown as an empty list), or rotate its `secret`.
+	Unreadable []WebhookUnreadable `json:"unreadable"`
+
 	// Url Where events are sent.
 	Url string `json:"url"`
 
 	// WebhookId Id of the webhook.
 	WebhookId string `json:"webhook_id"`
 }
+
+// WebhookUnreadable defines model for Webhook.Unreadable.
+type WebhookUnreadable string
 
 // WebhookEvent A type of event, or `*` for all events, those of later versions included.
 type WebhookEvent string

@@ -42,7 +42,7 @@ import (
 //	tracking      TRACKING#<account>#<carrier_id>   <tracking number>
 //	parcel        PARCELS#<account>             PARCEL#<carrier>#<tracking number>
 //	round         PARCELS#<account>             ROUND#<carrier_id>
-//	parcel count  PARCELS#<account>             COUNT
+//	parcel count  ACCOUNT#<id>                  LIST#PARCELS
 //	parcel day    PARCELS#<account>             DAY#<day, YYYY-MM-DD>
 //	calls         ALLOWANCE#<use>#<account or 0>#<credential id or none>   CALLS
 //	breaker       HEALTH#<carrier>              BREAKER
@@ -462,8 +462,9 @@ func RoundKey(accountID int64, connectionID string) Key {
 	return Key{ParcelsPK(accountID), skRound + connectionID}
 }
 
-// ParcelCountKey returns the key of the number of an account's parcels.
-func ParcelCountKey(accountID int64) Key { return Key{ParcelsPK(accountID), "COUNT"} }
+// ParcelCountKey returns the key of the number of an account's parcels. It ends with the
+// account: see EndFollow.
+func ParcelCountKey(accountID int64) Key { return Key{AccountPK(accountID), "LIST#PARCELS"} }
 
 // ParcelDayKey returns the key of the number of parcels that an account has registered on
 // one day (UTC).

@@ -1,4 +1,4 @@
-package main
+package batch_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/metrics"
+	"carrierlink/shared/queue/batch"
 	"carrierlink/shared/schedule"
 )
 
@@ -23,10 +24,10 @@ type fakeWorker struct {
 	got []schedule.Received
 }
 
-func (w *fakeWorker) CheckBatch(ctx context.Context, batch []schedule.Received) (failed []string) {
-	w.got = batch
-	metrics.Add(ctx, metrics.Checks, "schedule", int64(len(batch)))
-	for _, r := range batch {
+func (w *fakeWorker) Work(ctx context.Context, messages []schedule.Received) (failed []string) {
+	w.got = messages
+	metrics.Add(ctx, metrics.Checks, "schedule", int64(len(messages)))
+	for _, r := range messages {
 		for _, bad := range w.bad {
 			if r.Body == bad {
 				failed = append(failed, r.ID)
@@ -36,7 +37,7 @@ func (w *fakeWorker) CheckBatch(ctx context.Context, batch []schedule.Received) 
 	return failed
 }
 
-func TestWork(t *testing.T) {
+func TestServe(t *testing.T) {
 	for _, tc := range []struct{ name, bad, want string }{
 		{"all fail", "abc", `{"batchItemFailures":[{"itemIdentifier":"1"},{"itemIdentifier":"2"},{"itemIdentifier":"3"}]}`},
 		{"one fails", "b", `{"batchItemFailures":[{"itemIdentifier":"2"}]}`},
@@ -48,19 +49,19 @@ func TestWork(t *testing.T) {
 			before := slog.Default()
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
-			h := &handler{worker: w, metrics: metrics.Recorder{Stage: "test", Now: time.Now}}
+			h := &batch.Handler{Worker: w, Metrics: metrics.Recorder{Stage: "test", Now: time.Now}}
 			var event events.SQSEvent
 			const text = `{"Records":[{"messageId":"1","body":"a"},{"messageId":"2","body":"b"},{"messageId":"3","body":"c"}]}`
 			if err := json.Unmarshal([]byte(text), &event); err != nil {
 				t.Fatal(err)
 			}
-			resp, err := h.work(t.Context(), event)
+			resp, err := h.Serve(t.Context(), event)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got, err := json.Marshal(resp)
 			if err != nil || string(got) != tc.want {
-				t.Errorf("work = %s, %v, want %s", got, err, tc.want)
+				t.Errorf("Serve = %s, %v, want %s", got, err, tc.want)
 			}
 			if diff := cmp.Diff([]schedule.Received{{ID: "1", Body: "a"}, {ID: "2", Body: "b"}, {ID: "3", Body: "c"}}, w.got); diff != "" {
 				t.Errorf("batch (-want +got):\n%s", diff)
