@@ -69,7 +69,7 @@ func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			w := newWorld(t)
-			walk(w, &model{password: right}, rand.New(rand.NewPCG(seed, 1))) //nolint:gosec // for a test
+			walk(w, &model{password: right}, rand.New(rand.NewPCG(seed, 1)))
 		})
 	}
 }
