@@ -94,12 +94,13 @@ func MakeText(r io.Reader, prefix string, ids ...int64) (string, error) {
 	if _, err := io.ReadFull(r, random[:]); err != nil {
 		return "", fmt.Errorf("reading randomness: %w", err)
 	}
-	body := prefix
+	var b strings.Builder
+	b.WriteString(prefix)
 	for _, id := range ids {
-		body += base62(big.NewInt(id), ownerDigits)
+		b.WriteString(base62(big.NewInt(id), ownerDigits))
 	}
-	body += base62(new(big.Int).SetBytes(random[:]), randomDigits)
-	return body + checksum(body), nil
+	b.WriteString(base62(new(big.Int).SetBytes(random[:]), randomDigits))
+	return b.String() + checksum(b.String()), nil
 }
 
 // ParseText returns the n ids of a text that MakeText has made with a prefix; ok is false for

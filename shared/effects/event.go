@@ -95,7 +95,7 @@ const (
 const (
 	LoginSignedIn      EventType = "login_signed_in"
 	LoginInvited       EventType = "login_invited"
-	LoginPasswordSet   EventType = "login_password_set" //nolint:gosec // a name, not a password
+	LoginPasswordSet   EventType = "login_password_set"
 	LoginEmailChanged  EventType = "login_email_changed"
 	LoginSessionsEnded EventType = "login_sessions_ended"
 	SecretShown        EventType = "secret_shown"

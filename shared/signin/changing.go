@@ -196,7 +196,7 @@ func (s *Service) Reveal(ctx context.Context, v *Visit, conn connection.Connecti
 			CarrierCode carrier.Name `json:"carrier_code"`
 		}{conn.ID, conn.Carrier},
 	}
-	fx, err := effects.Effects{By: v.By}.With(s.Random, now, shown)
+	fx, err := effects.Effects{By: from.by(v.Account.ID)}.With(s.Random, now, shown)
 	if err != nil {
 		return err
 	}

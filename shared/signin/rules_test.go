@@ -2,7 +2,7 @@ package signin_test
 
 import (
 	"encoding/base64"
-	"fmt"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -303,7 +303,7 @@ func TestReveal(t *testing.T) {
 	w.pass(time.Second)
 	conn := connection.Connection{ID: "se-1", AccountID: merchant, Carrier: carrier.AustraliaPost}
 	w.is("another account's", w.s.Reveal(t.Context(), v, connection.Connection{ID: "se-2", AccountID: 42}, from(firefox)), fault.NotFound)
-	w.mails.fail = fmt.Errorf("the queue is down")
+	w.mails.fail = errors.New("the queue is down")
 	if w.s.Reveal(t.Context(), v, conn, from(firefox)) == nil {
 		t.Error("a reveal without its mail")
 	}

@@ -246,14 +246,15 @@ func (w *world) watch(left int) (*signin.Service, *watched) {
 func (t *watched) called(name string, keys ...map[string]types.AttributeValue) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	writes := []string{name}
 	for _, key := range keys {
 		pk, _ := key["pk"].(*types.AttributeValueMemberS)
 		sk, _ := key["sk"].(*types.AttributeValueMemberS)
 		kind, _, _ := strings.Cut(pk.Value, "#")
 		in, _, _ := strings.Cut(sk.Value, "#")
-		name += " " + kind + "/" + strings.TrimRight(in, "-0123456789abcdefghijklmnopqrstuvwxyz")
+		writes = append(writes, kind+"/"+strings.TrimRight(in, "-0123456789abcdefghijklmnopqrstuvwxyz"))
 	}
-	t.calls = append(t.calls, name)
+	t.calls = append(t.calls, strings.Join(writes, " "))
 }
 
 // dies ends the process once it has made its calls.
