@@ -126,7 +126,7 @@ func TestComponents(t *testing.T) {
 			for _, a := range Assets() { // the hashes change with every change of the files
 				got = strings.ReplaceAll(got, a.Name, "HASHED"+filepath.Ext(a.Name))
 			}
-			file := filepath.Join("testdata", name+".html")
+			file := filepath.Join("testdata", "components", name+".html")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 					t.Fatal(err)
@@ -141,9 +141,9 @@ func TestComponents(t *testing.T) {
 			}
 		})
 	}
-	files, err := filepath.Glob(filepath.Join("testdata", "*.html"))
+	files, err := filepath.Glob(filepath.Join("testdata", "components", "*.html"))
 	if err != nil || len(files) != len(all) {
-		t.Errorf("testdata has %d files (%v), want %d, one for each component", len(files), err, len(all))
+		t.Errorf("testdata/components has %d files (%v), want %d, one for each component", len(files), err, len(all))
 	}
 }
 
