@@ -32,6 +32,7 @@ var functions = []struct {
 	{"publish-events", 1.45, 1.5},
 	{"queue-deliveries", 1.45, 1.5},
 	{"deliver-webhook", 1.45, 1.5},
+	{"send-mail", 1.45, 1.5},
 	{"schedule-refresh", 1.45, 1.5},
 	{"refresh-carrier-account", 1.45, 1.5},
 	{"reconcile", 1.45, 1.5},

@@ -149,13 +149,15 @@ type Listing struct {
 	Types       []EventType // empty: all
 	Actor       Actor       // empty: all
 	KeyID       int64       // of who made the change; zero: all
+	Subject     string      // empty: all
 	Before      string      // the page begins after this event_id; empty: at the newest
 	Limit       int         // at least 1
 }
 
 // Matches reports whether an event passes the filters of the listing.
 func (l *Listing) Matches(r *Recorded) bool {
-	return (len(l.Types) == 0 || slices.Contains(l.Types, r.Type)) && (l.Actor == "" || l.Actor == r.By.Actor) && (l.KeyID == 0 || l.KeyID == r.By.KeyID)
+	return (len(l.Types) == 0 || slices.Contains(l.Types, r.Type)) && (l.Actor == "" || l.Actor == r.By.Actor) && (l.KeyID == 0 || l.KeyID == r.By.KeyID) &&
+		(l.Subject == "" || l.Subject == r.Subject)
 }
 
 // Report is what an event says. Data becomes a JSON object of at most MaxEventData bytes;

@@ -27,6 +27,8 @@ var reveals = map[string]string{
 	"shared/signin/signing.go":       "a password, for its length",
 	"shared/signin/text.go":          "the cookie of a session, to read the ids in it",
 	"shared/password/password.go":    "a merchant's password, to hash it",
+	"functions/portal/kept.go":       "what was entered in a form, to seal it for the form that saves it unchecked",
+	"functions/portal/connection.go": "a merchant's own credentials, shown after the password was entered again",
 	"shared/mail/copy.go":            "the token of a link, in the mail that has the link",
 	"shared/queue/mail.go":           "the token of a link, to seal it on its way to send-mail",
 	"shared/seal/keys.go":            "the service secret, to read its keys and to add one",

@@ -307,6 +307,8 @@ func TestRemoteCalls(t *testing.T) {
 		expect("History", err, good, "Query")
 		_, _, err = s.History(ctx, accountID, conn.ID, &connection.HistoryPosition{}, 0, 25, now)
 		expect("History, before the first", err, good)
+		_, _, err = s.RecentChecks(ctx, accountID, conn.ID, now)
+		expect("RecentChecks", err, good, "Query")
 
 		queries := func(n int) []string { return slices.Repeat([]string{"Query"}, n) }
 		found, _, err := s.Due(ctx, connection.Lane(carrier.AustraliaPost), now, 25)

@@ -545,6 +545,10 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		_, err := s.ListKeys(ctx, 1)
 		return err
 	},
+	"RecentChecks": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.RecentChecks(ctx, 1, "se-1", time.Unix(0, 0))
+		return err
+	},
 	"History": func(ctx context.Context, s *store.Store) error {
 		_, _, err := s.History(ctx, 1, "se-1", nil, 0, 1, time.Unix(0, 0))
 		return err

@@ -267,7 +267,7 @@ func crawlItems(items []item) error {
 		}
 		// Items about checks, a carrier's health, events and what is delivered must not contain an account number either.
 		told := false
-		for _, prefix := range []string{"HISTORY#", "HEALTH#", "EVENTS#", "WEBHOOK#"} {
+		for _, prefix := range []string{"HISTORY#", "HEALTH#", "EVENTS#", "WEBHOOK#", "MAILS#"} {
 			told = told || strings.HasPrefix(str(it, "pk"), prefix)
 		}
 		if leaked := api.secrets.in(text.String(), told); leaked != "" {

@@ -47,6 +47,7 @@ var may = map[string][]string{
 	"publish-events":          {"put an event on the bus"},
 	"queue-deliveries":        {},
 	"deliver-webhook":         {"Query", "read the service secret"},
+	"send-mail":               {"read the service secret"},
 	"schedule-refresh":        {"Query", "Query what is due", "look at the queue"},
 	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},
 	"reconcile":               {"DeleteItem", "Query", "Query what is due", "read the service secret", "delete a carrier secret"},
