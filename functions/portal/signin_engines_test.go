@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -115,7 +114,7 @@ func TestDeathAfterEachCall(t *testing.T) {
 				path := op.path(d)
 				event := b.Event(http.MethodPost, path, op.fields.Encode())
 				process := serve(d.Process())
-				process.site.PublicURL, process.site.Log = functiontest.Origin, slog.New(slog.NewTextHandler(io.Discard, nil))
+				process.site.PublicURL, process.site.Log = functiontest.Origin, slog.New(slog.DiscardHandler)
 				more = process.Transport.DieAfter(n, func() { _, _ = process.site.Serve(context.Background(), event) })
 				if s := b.Post(path, op.fields); !slices.Contains(op.again, s.Status) {
 					t.Errorf("the repetition = %d, want one of %v:\n%s", s.Status, op.again, s.Text())
