@@ -24,6 +24,13 @@ func wrongInput(err error) bool {
 	}
 }
 
+// about makes an error that is about what was entered in a field, which is then shown again.
+func about(field string, err error) error {
+	p := *fault.Of(err)[0]
+	p.Kind, p.Field, p.Message, p.Cause = fault.Invalid, field, pages.Entered(&p), err
+	return &p
+}
+
 // formPage makes the page of a form with the id of the form.
 type formPage func(f pages.Frame, formID string) web.Page
 

@@ -37,15 +37,15 @@ func build(env *app.Env) (*handler, *web.Site, *vault.ServiceSecret) {
 	}
 	connections.LinksPerMinute, connections.CallsPerMinute = env.Count("LINKS_PER_MINUTE"), env.Count("CARRIER_CALLS_PER_MINUTE")
 	accounts.EmailKey, accounts.Connections = email.Key, connections
-	h := &handler{
-		signin: &signin.Service{
-			Store: table, EmailKey: email.Key, Hash: password.Hash, Check: password.Check, Now: time.Now, Random: rand.Reader,
-			Idle: time.Duration(env.Count("SESSION_IDLE_MINUTES")) * time.Minute, Longest: time.Duration(env.Count("SESSION_HOURS")) * time.Hour,
-		},
-		accounts: accounts, connections: connections, store: table, sealer: parts.Sealer(), reveals: env.Switch("SECRET_REVEAL"), now: time.Now, random: rand.Reader,
+	logins := &signin.Service{
+		Store: table, EmailKey: email.Key, Hash: password.Hash, Check: password.Check, Weaker: password.Weaker, Now: time.Now, Random: rand.Reader,
+		Idle: time.Duration(env.Count("SESSION_IDLE_MINUTES")) * time.Minute, Longest: time.Duration(env.Count("SESSION_HOURS")) * time.Hour,
 	}
 	if url := env.Optional("MAIL_QUEUE_URL"); url != "" {
-		h.signin.Mailer = queue.NewMails(sqs.NewFromConfig(parts.AWS()), url, h.sealer)
+		logins.Mailer = queue.NewMails(sqs.NewFromConfig(parts.AWS()), url, parts.Sealer())
+	}
+	h := &handler{
+		signin: logins, accounts: accounts, connections: connections, store: table, sealer: parts.Sealer(), reveals: env.Switch("SECRET_REVEAL"), now: time.Now, random: rand.Reader,
 	}
 	return h, h.site(env.OptionalURL("PUBLIC_URL"), env), parts.ServiceSecret()
 }

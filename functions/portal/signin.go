@@ -45,8 +45,7 @@ func (h *handler) signInRoutes() []web.Route {
 
 // signInPage asks for email and password, or leads on who is signed in.
 func (h *handler) signInPage(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	next := web.LocalPath(query.Get("next"), homePath)
+	next := web.LocalPath(r.URL.Query().Get("next"), homePath)
 	if cookie := web.Cookie(r); !cookie.IsZero() {
 		_, err := h.signin.Visit(r.Context(), cookie, "", client(r))
 		if err == nil {
@@ -57,7 +56,7 @@ func (h *handler) signInPage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return h.showForm(w, r, nil, func(f pages.Frame, id string) web.Page {
-		return pages.SignIn(f, pages.SignInForm{FormID: id, Next: next, Ended: query.Get("done") == web.SignedOut})
+		return pages.SignIn(f, pages.SignInForm{FormID: id, Next: next})
 	})
 }
 
@@ -72,11 +71,11 @@ func (h *handler) signInPost(w http.ResponseWriter, r *http.Request) error {
 	if err = required(form, "email", "password"); err == nil {
 		started, err = h.signin.SignIn(r.Context(), email, secret.New(form.Get("password")), web.Cookie(r), client(r))
 	}
-	if fault.Is(err, fault.Unauthorized) {
-		err = &fault.Error{Kind: fault.Invalid, Field: "email", Message: "Email and password do not belong together. Check both.", Cause: err}
-	}
 	if err == nil {
 		return welcome(w, r, started, next, "")
+	}
+	if fault.Is(err, fault.Unauthorized) || fault.Is(err, fault.Inactive) {
+		err = about("email", err)
 	}
 	return h.askAgain(w, r, nil, err, func(f pages.Frame, id string) web.Page {
 		return pages.SignIn(f, pages.SignInForm{FormID: id, Email: email, Next: next})
@@ -269,11 +268,11 @@ func (h *handler) confirmPost(w http.ResponseWriter, r *http.Request, v *signin.
 	if err = required(form, "password"); err == nil {
 		started, err = h.signin.Confirm(r.Context(), v, secret.New(form.Get("password")), client(r))
 	}
-	if fault.Is(err, fault.Unauthorized) {
-		err = &fault.Error{Kind: fault.Invalid, Field: "password", Message: "This is not your password.", Cause: err}
-	}
 	if err == nil {
 		return welcome(w, r, started, next, "")
+	}
+	if first := fault.Of(err)[0]; first.Kind == fault.Unauthorized && first.Field != "" { // without a field the session has ended
+		err = about(first.Field, err)
 	}
 	return h.askAgain(w, r, v, err, confirmForm(v, next))
 }

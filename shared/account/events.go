@@ -63,6 +63,11 @@ func (p *Partner) report(kind effects.EventType, keyID, previousID int64) effect
 	return effects.Report{Type: kind, PartnerID: p.ID, Subject: fmt.Sprintf("partner %d", p.ID), Data: data}
 }
 
+// Updated returns the report of a change of an account to its next version.
+func (a *Account) Updated(next *Account) effects.Report {
+	return next.report(effects.AccountUpdated, accountData{Changed: a.changed(next)})
+}
+
 // changed returns the members of the API that differ between two versions, sorted.
 func (a *Account) changed(next *Account) []string {
 	return effects.Changed(map[string]bool{

@@ -89,6 +89,17 @@ const (
 	WebhookTest          EventType = "webhook_test"
 )
 
+// What is in the audit log only: what is done with an account's login, and the showing of a
+// carrier's secret to its owner.
+const (
+	LoginSignedIn      EventType = "login_signed_in"
+	LoginInvited       EventType = "login_invited"
+	LoginPasswordSet   EventType = "login_password_set" //nolint:gosec // a name, not a password
+	LoginEmailChanged  EventType = "login_email_changed"
+	LoginSessionsEnded EventType = "login_sessions_ended"
+	SecretShown        EventType = "secret_shown"
+)
+
 // SecretRead is a reading of a merchant's carrier credentials. It is in the audit log only.
 const SecretRead EventType = "secret_read"
 
@@ -111,6 +122,7 @@ func AuditTypes() []EventType { return append(EventTypes(), auditOnly...) }
 var auditOnly = []EventType{ // never changes
 	SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted,
 	WebhookCreated, WebhookUpdated, WebhookDeleted, WebhookSecretRotated, WebhookTest,
+	LoginSignedIn, LoginInvited, LoginPasswordSet, LoginEmailChanged, LoginSessionsEnded, SecretShown,
 }
 
 // AuditOnly reports whether a type is only in the audit log. It is false for the types of
@@ -137,13 +149,15 @@ type Listing struct {
 	Types       []EventType // empty: all
 	Actor       Actor       // empty: all
 	KeyID       int64       // of who made the change; zero: all
+	Subject     string      // empty: all
 	Before      string      // the page begins after this event_id; empty: at the newest
 	Limit       int         // at least 1
 }
 
 // Matches reports whether an event passes the filters of the listing.
 func (l *Listing) Matches(r *Recorded) bool {
-	return (len(l.Types) == 0 || slices.Contains(l.Types, r.Type)) && (l.Actor == "" || l.Actor == r.By.Actor) && (l.KeyID == 0 || l.KeyID == r.By.KeyID)
+	return (len(l.Types) == 0 || slices.Contains(l.Types, r.Type)) && (l.Actor == "" || l.Actor == r.By.Actor) && (l.KeyID == 0 || l.KeyID == r.By.KeyID) &&
+		(l.Subject == "" || l.Subject == r.Subject)
 }
 
 // Report is what an event says. Data becomes a JSON object of at most MaxEventData bytes;

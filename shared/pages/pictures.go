@@ -99,14 +99,14 @@ func (s stretch) words() string {
 // stretchesOf returns the days as a table has them, newest first.
 func stretchesOf(days []day, now time.Time, zone *time.Location) (all []stretch) {
 	y, m, today := now.In(zone).Date()
-	for i := len(days) - 1; i >= 0; i-- {
+	for i, d := range slices.Backward(days) {
 		date := time.Date(y, m, today-(len(days)-1-i), 0, 0, 0, 0, time.UTC)
-		if last := len(all) - 1; last >= 0 && all[last].state == days[i].state {
+		if last := len(all) - 1; last >= 0 && all[last].state == d.state {
 			all[last].from = date
-			all[last].checks += days[i].checks
+			all[last].checks += d.checks
 			continue
 		}
-		all = append(all, stretch{from: date, to: date, state: days[i].state, checks: days[i].checks})
+		all = append(all, stretch{from: date, to: date, state: d.state, checks: d.checks})
 	}
 	return all
 }

@@ -41,7 +41,7 @@ func (f Frame) problemCopy(status int, err error) problemCopy {
 		return problemCopy{title: "This page can't be opened like that", says: []string{
 			"It only takes a form that is sent to it. Nothing was changed. Please start again from the page before.",
 		}}
-	case http.StatusConflict:
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return problemCopy{title: "Something else changed first", says: []string{
 			"Another change was being made at the same moment, so yours was not saved.", "Open the page again to see how things are now.",
 		}}
@@ -88,7 +88,7 @@ func (f Frame) stillConnected() string {
 		"What you saved before is safe; if you were saving something just now, look whether it is there before you send it again."
 }
 
-// again says when a next try makes sense, by the minute: "You can try again at 3:27 pm, in 2 minutes."
+// again says when a next try makes sense: "You can try again at 3:27 pm, in 2 minutes.".
 func (f Frame) again(after time.Duration) string {
 	if after <= 0 {
 		return "Please try again in a few minutes."

@@ -27,3 +27,11 @@ func (f Frame) Saying(err error) Frame {
 	}
 	return f
 }
+
+// Entered returns what a form says of an error that no field caused by itself.
+func Entered(p *fault.Error) string {
+	if p.Kind == fault.Inactive {
+		return "This account is switched off. Please ask the platform that you ship with."
+	}
+	return p.Message
+}

@@ -105,3 +105,11 @@ func parse(hash string) (c cost, salt, digest []byte, err error) {
 	}
 	return c, salt, digest, nil
 }
+
+// Weaker reports whether a hash costs less than one that Hash makes: it should be replaced
+// when its password is known. A hash that is absent or malformed has no cost and is not weaker.
+func Weaker(hash string) bool {
+	c, _, digest, err := parse(hash)
+	now := current()
+	return err == nil && (c.memoryKiB < now.memoryKiB || c.passes < now.passes || len(digest) < digestBytes)
+}

@@ -5,6 +5,7 @@ package signin
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"carrierlink/shared/account"
@@ -28,6 +29,13 @@ const (
 // ConfirmedFor is how long a confirmation of the password lasts.
 const ConfirmedFor = 5 * time.Minute
 
+// seenEvery is how often the table learns that a session is in use. A session may end that
+// much before it has been idle for Service.Idle.
+const seenEvery = 5 * time.Minute
+
+// MaxSessions is how many sessions an account may have. A further one ends the oldest.
+const MaxSessions = 50
+
 // Session is a browser that is signed in. Its text is only in the cookie.
 type Session struct {
 	Hash        string // SHA-256 of the text, hex
@@ -36,20 +44,32 @@ type Session struct {
 	Method      Method
 	Epoch       int64 // of the login when the session began: see Login
 	CreatedAt   time.Time
-	LastSeenAt  time.Time
+	LastSeenAt  time.Time // at most seenEvery old
 	ConfirmedAt time.Time // when the password was entered last; zero for a partner's session
+	EndsAt      time.Time // in whole seconds
 	Browser     string    // family, such as "Firefox on Windows"
 	IP          string    // shortened: /24 or /48
 }
+
+// Ref names a session.
+type Ref struct {
+	AccountID int64
+	Hash      string
+}
+
+// Ref returns the name of the session.
+func (s *Session) Ref() Ref { return Ref{s.AccountID, s.Hash} }
 
 // Login is what is kept of an account's sign-ins beside its password hash, which is the
 // account's. A session and a token are valid for one epoch: a change of password, of email,
 // and "sign out everywhere" add one.
 type Login struct {
 	Epoch    int64
-	Reveals  int // in the hour that begins at RevealsAt
-	RevealAt time.Time
+	Browsers []string // the families that have signed in: those of Client.browser, so there are few
 }
+
+// Knows reports whether a browser of the family has signed in before.
+func (l *Login) Knows(browser string) bool { return slices.Contains(l.Browsers, browser) }
 
 // Client is the browser that a request came from.
 type Client struct {
@@ -66,8 +86,8 @@ type Visit struct {
 	Partner  account.Partner
 	Settings account.Settings
 	Breakers map[carrier.Name]health.Breaker
-	// Connection and Snapshot are of the carrier_id that Visit was asked for; nil: there is
-	// none, or it is another account's.
+	// Connection and Snapshot are of the carrier_id that Visit was asked for, of whatever
+	// status: it may not be Visible. Nil: there is none, or it is another account's.
 	Connection *connection.Connection
 	Snapshot   *connection.Snapshot
 	By         effects.By // of changes: the actor page
@@ -78,42 +98,21 @@ func (v *Visit) Confirmed(now time.Time) bool {
 	return v.Session.Method == MethodPassword && now.Sub(v.Session.ConfirmedAt) <= ConfirmedFor
 }
 
+// Held is an account with its login, as they are read together.
+type Held struct {
+	Account account.Account // ID is zero: there is none
+	Login   Login
+}
+
+// active reports whether somebody may sign in to the account.
+func (h *Held) active() bool {
+	return h.Account.ID != 0 && h.Account.Standing() == account.StandingActive
+}
+
 // Started is a new session: Text goes into the cookie.
 type Started struct {
 	Text    secret.Text
 	Session Session
-}
-
-// TokenKind is what a token is for.
-type TokenKind string
-
-// The kinds and how long they live.
-const (
-	TokenReset       TokenKind = "reset"        // 30 minutes
-	TokenInvitation  TokenKind = "invitation"   // 7 days
-	TokenVerifyEmail TokenKind = "verify_email" // 24 hours
-	TokenEnter       TokenKind = "enter"        // 60 seconds
-)
-
-// Token is a link that works once.
-type Token struct {
-	Kind      TokenKind
-	AccountID int64
-	PartnerID int64
-	Email     string // the address that it was sent to; for TokenVerifyEmail the new one
-	Epoch     int64
-	ExpiresAt time.Time
-}
-
-// Issued is a new token with its text.
-type Issued struct {
-	Token
-	Text secret.Text
-}
-
-// Mailer queues mails.
-type Mailer interface {
-	Queue(ctx context.Context, m mail.Message) error
 }
 
 // Service lets people sign in.
@@ -123,109 +122,78 @@ type Service struct {
 	EmailKey func(address string) string
 	Hash     func(random io.Reader, password secret.Text) (string, error) // password.Hash
 	Check    func(hash string, password secret.Text) error                // password.Check
-	Idle     time.Duration                                                // a session that is not used ends (2 hours)
-	Longest  time.Duration                                                // a session ends (12 hours)
-	Now      func() time.Time
-	Random   io.Reader
+	// Weaker (password.Weaker) reports whether a hash costs less than a new one would: then
+	// a sign-in replaces it. Nil: none does.
+	Weaker  func(hash string) bool
+	Idle    time.Duration // a session that is not used ends (2 hours)
+	Longest time.Duration // a session ends (12 hours)
+	Now     func() time.Time
+	Random  io.Reader
+}
+
+// Mailer queues mails.
+type Mailer interface {
+	Queue(ctx context.Context, m mail.Message) error
 }
 
 // Store stores sessions, tokens and throttles.
-type Store interface{}
+type Store interface {
+	// Visit reads what a visit needs in one call; nil if there is no such session, or its
+	// account or partner is gone. carrierID may be empty.
+	Visit(ctx context.Context, ref Ref, partnerID int64, carrierID string, now time.Time) (*Visit, error)
+	// Seen writes LastSeenAt of a session, unless it is later already; there is false if
+	// the session is gone.
+	Seen(ctx context.Context, ref Ref, now time.Time) (there bool, err error)
+	// EndSession removes a session.
+	EndSession(ctx context.Context, ref Ref) error
+	// SessionsOf reads all sessions of an account, ended ones included.
+	SessionsOf(ctx context.Context, accountID int64) ([]Session, error)
 
-// Visit checks the cookie of a request and reads what its page needs in one call of the
-// table. carrierID may be empty. Errors: fault.Unauthorized for a session that is absent,
-// ended or of another epoch, and for an account that is disabled, deleted or gone.
-func (s *Service) Visit(ctx context.Context, cookie secret.Text, carrierID string, from Client) (*Visit, error) {
-	panic("unfinished")
+	// FindByEmail reads the accounts that have an email, the production account and the
+	// sandbox account. It makes the same calls whether there are such accounts or not.
+	FindByEmail(ctx context.Context, emailKey string, now time.Time) ([2]Held, error)
+	// LoginOf reads an account with its login: an empty Held if the account is gone.
+	LoginOf(ctx context.Context, accountID int64, now time.Time) (Held, error)
+	// Token reads a token with the account and the login that it is for: nil if it is
+	// absent or has expired.
+	Token(ctx context.Context, hash string, accountID int64, now time.Time) (*Token, Held, error)
+	// IssueTokens writes tokens.
+	IssueTokens(ctx context.Context, tokens ...Token) error
+	// ChangeLogin writes a change with its effects, all or nothing: see Change.
+	ChangeLogin(ctx context.Context, c Change, fx effects.Effects, now time.Time) error
+	// RecordEffects writes effects without a change.
+	RecordEffects(ctx context.Context, fx effects.Effects, now time.Time) error
+
+	// TakeAttempt counts an attempt before it is made, unless it has to wait: then for how
+	// long. It is exact, however many come at once.
+	TakeAttempt(ctx context.Context, t Throttle, now time.Time) (wait time.Duration, err error)
+	// ReturnAttempt takes back one attempt, ForgetAttempts all.
+	ReturnAttempt(ctx context.Context, t Throttle, now time.Time) error
+	ForgetAttempts(ctx context.Context, t Throttle, now time.Time) error
 }
 
-// SignIn starts a session. old is the cookie that the browser sent, whose session ends; it
-// may be empty. Errors: fault.Unauthorized, the same for an unknown email, a wrong password
-// and an account without one; fault.RateLimited with RetryAfter.
-func (s *Service) SignIn(ctx context.Context, email string, password, old secret.Text, from Client) (Started, error) {
-	panic("unfinished")
+// Change is a change of an account's login. Errors of Store.ChangeLogin, in this order:
+// *effects.Replay; fault.NotFound if Use is gone (ErrNoLink); Unauthorized if Replace is gone
+// (ErrSignedOut); NotFound or State for an account that is gone or deleted; Conflict if another
+// account has the new email; State with ErrStale in its chain if the account or the login has
+// changed since they were read.
+type Change struct {
+	// Account has another password hash or email in New, and is then written on the
+	// condition of the Version that was read. New of the same Version has another password
+	// hash at most, which is the same password's.
+	Account account.Update
+	// Login is as it was read; nil: whatever it is.
+	Login   *Login
+	Advance bool   // adds one to the epoch
+	Browser string // is known from now on; empty: none
+
+	Start   *Session // on the condition that the password hash is as it was read
+	Replace *Ref     // is removed; the change is made only if it is there
+	End     []Ref    // are removed if they are there
+
+	Issue *Token
+	Use   string // the hash of a token, which is removed; the change is made only if it is there
 }
 
-// SignOut ends the session.
-func (s *Service) SignOut(ctx context.Context, cookie secret.Text) error { panic("unfinished") }
-
-// Confirm is the step-up: the session goes on under a new text. Errors: fault.Unauthorized
-// for a wrong password (Field "password"), RateLimited; Forbidden for a partner's session.
-func (s *Service) Confirm(ctx context.Context, v *Visit, password secret.Text, from Client) (Started, error) {
-	panic("unfinished")
-}
-
-// Sessions lists the sessions of the account that are valid now, the latest first.
-func (s *Service) Sessions(ctx context.Context, v *Visit) ([]Session, error) { panic("unfinished") }
-
-// SignOutOthers ends all sessions and starts another one for this browser. It needs a
-// confirmed visit: fault.Forbidden.
-func (s *Service) SignOutOthers(ctx context.Context, v *Visit, from Client) (Started, error) {
-	panic("unfinished")
-}
-
-// Forgot queues a mail with a link for a new password, if an account has the address; the
-// answer and its time do not tell. Errors: fault.Invalid for what is no address; RateLimited.
-func (s *Service) Forgot(ctx context.Context, email string, from Client) error { panic("unfinished") }
-
-// Token reads a token without using it. Errors: fault.NotFound for one that is absent, used,
-// expired, of another kind or out of date: the page says that the link no longer works.
-func (s *Service) Token(ctx context.Context, kind TokenKind, text string) (Token, error) {
-	panic("unfinished")
-}
-
-// SetPassword uses a token (TokenReset, TokenInvitation) to set the password, ends all
-// sessions and starts one. Errors: those of Token; fault.Invalid or Length for the password.
-func (s *Service) SetPassword(ctx context.Context, kind TokenKind, text string, password secret.Text, from Client) (Started, error) {
-	panic("unfinished")
-}
-
-// ChangePassword changes the password, ends all other sessions and starts another one for
-// this browser. Errors: fault.Forbidden for a visit that is not confirmed or is a partner's;
-// Invalid or Length for the password.
-func (s *Service) ChangePassword(ctx context.Context, v *Visit, password secret.Text, from Client) (Started, error) {
-	panic("unfinished")
-}
-
-// RequestEmail sends a link to a new address and a notice to the old one. Errors:
-// fault.Forbidden as ChangePassword; Invalid for the address; RateLimited. An address that
-// another account has gets a mail of its own kind or none: the answer does not tell.
-func (s *Service) RequestEmail(ctx context.Context, v *Visit, email string, from Client) error {
-	panic("unfinished")
-}
-
-// VerifyEmail uses a TokenVerifyEmail: the account has the new address, and all sessions end
-// but the one that is given (may be empty). Errors: those of Token; fault.Conflict if
-// another account has taken the address meanwhile.
-func (s *Service) VerifyEmail(ctx context.Context, text string, from Client) error {
-	panic("unfinished")
-}
-
-// Invite makes a TokenInvitation for an account with an email; sent says to queue the mail.
-// Errors: fault.State for an account without email or that is not active.
-func (s *Service) Invite(ctx context.Context, a account.Account, send bool, fx effects.For[*Issued]) (*Issued, error) {
-	panic("unfinished")
-}
-
-// Ephemeral makes a TokenEnter for an account. Errors: fault.State as Invite, but an email is
-// not needed.
-func (s *Service) Ephemeral(ctx context.Context, a account.Account, by effects.By) (*Issued, error) {
-	panic("unfinished")
-}
-
-// Enter uses a TokenEnter and starts a partner's session. old as in SignIn.
-func (s *Service) Enter(ctx context.Context, text string, old secret.Text, from Client) (Started, error) {
-	panic("unfinished")
-}
-
-// EndSessions ends all sessions of an account.
-func (s *Service) EndSessions(ctx context.Context, a account.Account, fx effects.Effects) error {
-	panic("unfinished")
-}
-
-// Reveal counts a reveal of a connection's secret, writes its audit entry and queues the
-// mail. The caller then reads the secret. Errors: fault.Forbidden for a visit that is not
-// confirmed or is a partner's; RateLimited beyond three in an hour.
-func (s *Service) Reveal(ctx context.Context, v *Visit, conn connection.Connection, from Client) error {
-	panic("unfinished")
-}
+// now returns the time in milliseconds, the precision of the table.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }

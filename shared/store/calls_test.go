@@ -20,6 +20,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/mail"
 	"carrierlink/shared/parcel"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
@@ -306,6 +307,8 @@ func TestRemoteCalls(t *testing.T) {
 		expect("History", err, good, "Query")
 		_, _, err = s.History(ctx, accountID, conn.ID, &connection.HistoryPosition{}, 0, 25, now)
 		expect("History, before the first", err, good)
+		_, _, err = s.RecentChecks(ctx, accountID, conn.ID, now)
+		expect("RecentChecks", err, good, "Query")
 
 		queries := func(n int) []string { return slices.Repeat([]string{"Query"}, n) }
 		found, _, err := s.Due(ctx, connection.Lane(carrier.AustraliaPost), now, 25)
@@ -458,11 +461,17 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _, _ = s.ListParcels(t.Context(), parcel.Listing{AccountID: 1, Limit: 1}, time.Time{})
 	_, _, _ = s.RoundParcels(t.Context(), parcel.Round{AccountID: 1}, 1)
 	_, _ = s.RegisterParcels(t.Context(), []parcel.Parcel{{AccountID: 1}}, parcel.Round{AccountID: 1}, false, 1, time.Time{})
+	_, _ = s.Visit(t.Context(), signin.Ref{AccountID: 1, Hash: "h"}, 1, "se-1", time.Time{})
+	_, _ = s.SessionsOf(t.Context(), 1)
+	_, _ = s.FindByEmail(t.Context(), "x", time.Time{})
+	_, _ = s.LoginOf(t.Context(), 1, time.Time{})
+	_, _, _ = s.Token(t.Context(), "h", 1, time.Time{})
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
 		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem", "Query",
 		"Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
 		"Query", "Query", "BatchGetItem",
+		"BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

@@ -26,6 +26,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/mail"
 	"carrierlink/shared/parcel"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
@@ -544,6 +545,10 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		_, err := s.ListKeys(ctx, 1)
 		return err
 	},
+	"RecentChecks": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.RecentChecks(ctx, 1, "se-1", time.Unix(0, 0))
+		return err
+	},
 	"History": func(ctx context.Context, s *store.Store) error {
 		_, _, err := s.History(ctx, 1, "se-1", nil, 0, 1, time.Unix(0, 0))
 		return err
@@ -555,6 +560,47 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"Tallies": func(ctx context.Context, s *store.Store) error {
 		_, err := s.Tallies(ctx, carrier.StarTrack, time.Unix(0, 0))
 		return err
+	},
+	"Visit": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Visit(ctx, signin.Ref{AccountID: 1, Hash: "h"}, 1, "se-1", time.Unix(0, 0))
+		return err
+	},
+	"Seen": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Seen(ctx, signin.Ref{AccountID: 1, Hash: "h"}, time.Unix(0, 0))
+		return err
+	},
+	"EndSession": func(ctx context.Context, s *store.Store) error {
+		return s.EndSession(ctx, signin.Ref{AccountID: 1, Hash: "h"})
+	},
+	"SessionsOf": func(ctx context.Context, s *store.Store) error {
+		_, err := s.SessionsOf(ctx, 1)
+		return err
+	},
+	"FindByEmail": func(ctx context.Context, s *store.Store) error {
+		_, err := s.FindByEmail(ctx, "jo@example.com", time.Unix(0, 0))
+		return err
+	},
+	"LoginOf": func(ctx context.Context, s *store.Store) error {
+		_, err := s.LoginOf(ctx, 1, time.Unix(0, 0))
+		return err
+	},
+	"Token": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.Token(ctx, "h", 1, time.Unix(0, 0))
+		return err
+	},
+	"IssueTokens": func(ctx context.Context, s *store.Store) error { return s.IssueTokens(ctx, signin.Token{Hash: "h"}) },
+	"ChangeLogin": func(ctx context.Context, s *store.Store) error {
+		return s.ChangeLogin(ctx, signin.Change{Advance: true}, effects.Effects{}, time.Unix(0, 0))
+	},
+	"TakeAttempt": func(ctx context.Context, s *store.Store) error {
+		_, err := s.TakeAttempt(ctx, signin.Throttle{Use: signin.UsePassword}, time.Unix(0, 0))
+		return err
+	},
+	"ReturnAttempt": func(ctx context.Context, s *store.Store) error {
+		return s.ReturnAttempt(ctx, signin.Throttle{Use: signin.UsePassword}, time.Unix(0, 0))
+	},
+	"ForgetAttempts": func(ctx context.Context, s *store.Store) error {
+		return s.ForgetAttempts(ctx, signin.Throttle{Use: signin.UsePassword}, time.Unix(0, 0))
 	},
 	"Breakers": func(ctx context.Context, s *store.Store) error {
 		_, err := s.Breakers(ctx)

@@ -117,6 +117,7 @@ func (e AccountPreviewRestrictedReason) Valid() bool {
 const (
 	ActorTypeMerchant ActorType = "merchant"
 	ActorTypeOperator ActorType = "operator"
+	ActorTypePage     ActorType = "page"
 	ActorTypePartner  ActorType = "partner"
 	ActorTypeSchedule ActorType = "schedule"
 )
@@ -127,6 +128,8 @@ func (e ActorType) Valid() bool {
 	case ActorTypeMerchant:
 		return true
 	case ActorTypeOperator:
+		return true
+	case ActorTypePage:
 		return true
 	case ActorTypePartner:
 		return true
@@ -162,6 +165,11 @@ const (
 	AuditActionCarrierRestricted       AuditAction = "carrier_restricted"
 	AuditActionCarrierRolledBack       AuditAction = "carrier_rolled_back"
 	AuditActionCarrierUpdated          AuditAction = "carrier_updated"
+	AuditActionLoginEmailChanged       AuditAction = "login_email_changed"
+	AuditActionLoginInvited            AuditAction = "login_invited"
+	AuditActionLoginPasswordSet        AuditAction = "login_password_set"
+	AuditActionLoginSessionsEnded      AuditAction = "login_sessions_ended"
+	AuditActionLoginSignedIn           AuditAction = "login_signed_in"
 	AuditActionPartnerCreated          AuditAction = "partner_created"
 	AuditActionPartnerDisabled         AuditAction = "partner_disabled"
 	AuditActionPartnerEnabled          AuditAction = "partner_enabled"
@@ -169,6 +177,7 @@ const (
 	AuditActionPartnerKeyDeleted       AuditAction = "partner_key_deleted"
 	AuditActionPartnerKeyRotated       AuditAction = "partner_key_rotated"
 	AuditActionSecretRead              AuditAction = "secret_read"
+	AuditActionSecretShown             AuditAction = "secret_shown"
 	AuditActionTrack                   AuditAction = "track"
 	AuditActionWebhookCreated          AuditAction = "webhook_created"
 	AuditActionWebhookDeleted          AuditAction = "webhook_deleted"
@@ -227,6 +236,16 @@ func (e AuditAction) Valid() bool {
 		return true
 	case AuditActionCarrierUpdated:
 		return true
+	case AuditActionLoginEmailChanged:
+		return true
+	case AuditActionLoginInvited:
+		return true
+	case AuditActionLoginPasswordSet:
+		return true
+	case AuditActionLoginSessionsEnded:
+		return true
+	case AuditActionLoginSignedIn:
+		return true
 	case AuditActionPartnerCreated:
 		return true
 	case AuditActionPartnerDisabled:
@@ -240,6 +259,8 @@ func (e AuditAction) Valid() bool {
 	case AuditActionPartnerKeyRotated:
 		return true
 	case AuditActionSecretRead:
+		return true
+	case AuditActionSecretShown:
 		return true
 	case AuditActionTrack:
 		return true
@@ -712,16 +733,16 @@ func (e CarrierFieldName) Valid() bool {
 
 // Defines values for CarrierFieldType.
 const (
-	Password CarrierFieldType = "password"
-	Text     CarrierFieldType = "text"
+	CarrierFieldTypePassword CarrierFieldType = "password"
+	CarrierFieldTypeText     CarrierFieldType = "text"
 )
 
 // Valid indicates whether the value is a known member of the CarrierFieldType enum.
 func (e CarrierFieldType) Valid() bool {
 	switch e {
-	case Password:
+	case CarrierFieldTypePassword:
 		return true
-	case Text:
+	case CarrierFieldTypeText:
 		return true
 	default:
 		return false
@@ -1586,6 +1607,63 @@ func (e LinkCarrierRequestVerify) Valid() bool {
 	}
 }
 
+// Defines values for LoginEntryDataDelivered.
+const (
+	Mail LoginEntryDataDelivered = "mail"
+	None LoginEntryDataDelivered = "none"
+)
+
+// Valid indicates whether the value is a known member of the LoginEntryDataDelivered enum.
+func (e LoginEntryDataDelivered) Valid() bool {
+	switch e {
+	case Mail:
+		return true
+	case None:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LoginEntryDataMethod.
+const (
+	LoginEntryDataMethodPartner  LoginEntryDataMethod = "partner"
+	LoginEntryDataMethodPassword LoginEntryDataMethod = "password"
+)
+
+// Valid indicates whether the value is a known member of the LoginEntryDataMethod enum.
+func (e LoginEntryDataMethod) Valid() bool {
+	switch e {
+	case LoginEntryDataMethodPartner:
+		return true
+	case LoginEntryDataMethodPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LoginEntryDataThrough.
+const (
+	LoginEntryDataThroughChange     LoginEntryDataThrough = "change"
+	LoginEntryDataThroughInvitation LoginEntryDataThrough = "invitation"
+	LoginEntryDataThroughReset      LoginEntryDataThrough = "reset"
+)
+
+// Valid indicates whether the value is a known member of the LoginEntryDataThrough enum.
+func (e LoginEntryDataThrough) Valid() bool {
+	switch e {
+	case LoginEntryDataThroughChange:
+		return true
+	case LoginEntryDataThroughInvitation:
+		return true
+	case LoginEntryDataThroughReset:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OutageEventDataFailure.
 const (
 	OutageEventDataFailureContractNotSetUp OutageEventDataFailure = "contract_not_set_up"
@@ -1706,6 +1784,24 @@ func (e SecretReadDataReason) Valid() bool {
 	case SecretReadDataReasonTracking:
 		return true
 	case SecretReadDataReasonVerify:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretShownDataCarrierCode.
+const (
+	SecretShownDataCarrierCodeAustraliaPost SecretShownDataCarrierCode = "australia_post"
+	SecretShownDataCarrierCodeStartrack     SecretShownDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the SecretShownDataCarrierCode enum.
+func (e SecretShownDataCarrierCode) Valid() bool {
+	switch e {
+	case SecretShownDataCarrierCodeAustraliaPost:
+		return true
+	case SecretShownDataCarrierCodeStartrack:
 		return true
 	default:
 		return false
@@ -4548,6 +4644,7 @@ type Actor struct {
 	// - `schedule`: the service itself, in a scheduled check of a connection or a look at a parcel, in its report that a key ends soon or of
 	//   an outage, or when it disables a webhook.
 	// - `operator`: a command of the operator of this service.
+	// - `page`: somebody on the account page of the account.
 	Type ActorType `json:"type"`
 }
 
@@ -4555,10 +4652,12 @@ type Actor struct {
 //   - `schedule`: the service itself, in a scheduled check of a connection or a look at a parcel, in its report that a key ends soon or of
 //     an outage, or when it disables a webhook.
 //   - `operator`: a command of the operator of this service.
+//   - `page`: somebody on the account page of the account.
 type ActorType string
 
 // AuditAction What an entry of the audit log reports: the type of an event, a reading of a connection's stored credentials (`secret_read`),
-// what the operator has done to the partner, or what was done with a webhook. New ones may be added.
+// what the operator has done to the partner, what was done with a webhook, what was done with the login of an account (`login_…`), or
+// that the carrier secret of a connection was shown to its owner on the account page (`secret_shown`). New ones may be added.
 type AuditAction string
 
 // AuditEntry A change, and who made it.
@@ -4567,7 +4666,8 @@ type AuditEntry struct {
 	AccountId *int64 `json:"account_id"`
 
 	// Action What an entry of the audit log reports: the type of an event, a reading of a connection's stored credentials (`secret_read`),
-	// what the operator has done to the partner, or what was done with a webhook. New ones may be added.
+	// what the operator has done to the partner, what was done with a webhook, what was done with the login of an account (`login_…`), or
+	// that the carrier secret of a connection was shown to its owner on the account page (`secret_shown`). New ones may be added.
 	Action AuditAction `json:"action"`
 
 	// Actor Who made a change.
@@ -4576,7 +4676,8 @@ type AuditEntry struct {
 	// At RFC 3339, UTC, milliseconds.
 	At Timestamp `json:"at"`
 
-	// Data The `data` of the event, why credentials were read, or the ids of the partner and of the key that the operator has changed.
+	// Data The `data` of the event, why credentials were read, the ids of the partner and of the key that the operator has changed, what
+	// was done with a login, or whose secret was shown.
 	Data AuditEntry_Data `json:"data"`
 
 	// EntryId Id of the entry, and of the event if it is one.
@@ -4593,7 +4694,8 @@ type AuditEntry struct {
 	Subject string `json:"subject"`
 }
 
-// AuditEntry_Data The `data` of the event, why credentials were read, or the ids of the partner and of the key that the operator has changed.
+// AuditEntry_Data The `data` of the event, why credentials were read, the ids of the partner and of the key that the operator has changed, what
+// was done with a login, or whose secret was shown.
 type AuditEntry_Data struct {
 	union json.RawMessage
 }
@@ -5825,6 +5927,36 @@ type LinkCarrierRequestRefreshPolicy string
 // LinkCarrierRequestVerify What to do if the carrier cannot be asked: `now` refuses the link; `later` keeps it, unverified.
 type LinkCarrierRequestVerify string
 
+// LoginEntryData The details of what was done with an account's login. It has no address and no name of a person.
+type LoginEntryData struct {
+	// ApiKeyId `login_signed_in` by a link of the partner: the API key that made the link.
+	ApiKeyId *int64 `json:"api_key_id,omitempty"`
+
+	// Browser `login_signed_in`: the family of the browser, such as `Firefox on Windows`.
+	Browser *string `json:"browser,omitempty"`
+
+	// Delivered `login_invited`: how the invitation was delivered.
+	Delivered *LoginEntryDataDelivered `json:"delivered,omitempty"`
+
+	// ExpiresAt `login_invited`: when the invitation ends.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Method `login_signed_in`: with the password, or by a link of the partner.
+	Method *LoginEntryDataMethod `json:"method,omitempty"`
+
+	// Through `login_password_set`: by a link for a new password, by an invitation, or on the account page.
+	Through *LoginEntryDataThrough `json:"through,omitempty"`
+}
+
+// LoginEntryDataDelivered `login_invited`: how the invitation was delivered.
+type LoginEntryDataDelivered string
+
+// LoginEntryDataMethod `login_signed_in`: with the password, or by a link of the partner.
+type LoginEntryDataMethod string
+
+// LoginEntryDataThrough `login_password_set`: by a link for a new password, by an invitation, or on the account page.
+type LoginEntryDataThrough string
+
 // Metadata Your own pairs; `{}` if there are none.
 type Metadata map[string]string
 
@@ -6108,6 +6240,18 @@ type SecretReadDataCarrierCode string
 // - `verify`, `change`, `rollback`: the route of this name (`manage-connections`).
 // - `tracking`: parcels (`track-shipments`).
 type SecretReadDataReason string
+
+// SecretShownData The connection whose carrier secret was shown to its owner on the account page.
+type SecretShownData struct {
+	// CarrierCode The carrier.
+	CarrierCode SecretShownDataCarrierCode `json:"carrier_code"`
+
+	// CarrierId The connection.
+	CarrierId string `json:"carrier_id"`
+}
+
+// SecretShownDataCarrierCode The carrier.
+type SecretShownDataCarrierCode string
 
 // Shipment A registered parcel.
 type Shipment struct {
@@ -6741,6 +6885,7 @@ type AuditActions = []AuditAction
 //   - `schedule`: the service itself, in a scheduled check of a connection or a look at a parcel, in its report that a key ends soon or of
 //     an outage, or when it disables a webhook.
 //   - `operator`: a command of the operator of this service.
+//   - `page`: somebody on the account page of the account.
 type AuditActor = ActorType
 
 // AuditKeyID Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
@@ -9414,6 +9559,58 @@ func (t *AuditEntry_Data) FromPartnerEntryData(v PartnerEntryData) error {
 
 // MergePartnerEntryData performs a merge with any union data inside the AuditEntry_Data, using the provided PartnerEntryData
 func (t *AuditEntry_Data) MergePartnerEntryData(v PartnerEntryData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsLoginEntryData returns the union data inside the AuditEntry_Data as a LoginEntryData
+func (t AuditEntry_Data) AsLoginEntryData() (LoginEntryData, error) {
+	var body LoginEntryData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromLoginEntryData overwrites any union data inside the AuditEntry_Data as the provided LoginEntryData
+func (t *AuditEntry_Data) FromLoginEntryData(v LoginEntryData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeLoginEntryData performs a merge with any union data inside the AuditEntry_Data, using the provided LoginEntryData
+func (t *AuditEntry_Data) MergeLoginEntryData(v LoginEntryData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsSecretShownData returns the union data inside the AuditEntry_Data as a SecretShownData
+func (t AuditEntry_Data) AsSecretShownData() (SecretShownData, error) {
+	var body SecretShownData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromSecretShownData overwrites any union data inside the AuditEntry_Data as the provided SecretShownData
+func (t *AuditEntry_Data) FromSecretShownData(v SecretShownData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeSecretShownData performs a merge with any union data inside the AuditEntry_Data, using the provided SecretShownData
+func (t *AuditEntry_Data) MergeSecretShownData(v SecretShownData) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err

@@ -83,7 +83,7 @@ func TestPages(t *testing.T) {
 		{"a form with wrong input", "POST", "/portal/sign-in", form, url.Values{"email": {"🐨 <script>"}}.Encode(), 422},
 		{"an old browser at our address", "POST", "/portal/sign-in", map[string]string{"Content-Type": form["Content-Type"], "Origin": service.APIURL}, "email=x", 422},
 		{"not signed in", "GET", "/portal/account", nil, "", 303},
-		{"a session of nobody", "GET", "/portal", map[string]string{"Cookie": "a=b; __Host-session=none"}, "", 303},
+		{"a session of nobody", "GET", "/portal/account", map[string]string{"Cookie": "a=b; __Host-session=none"}, "", 303},
 	} {
 		got := page(t, tc.method, tc.path, tc.header, tc.body)
 		if got.status != tc.status || got.header.Get("Content-Security-Policy") == "" {

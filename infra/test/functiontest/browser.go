@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -87,7 +88,7 @@ func (b *Browser) Submit(page *Shown, action string, fields url.Values) *Shown {
 func (b *Browser) Follow(page *Shown) *Shown {
 	b.d.t.Helper()
 	if page.Status != http.StatusSeeOther || page.Location == "" {
-		b.d.t.Fatalf("%d to %q, want a redirect:\n%s", page.Status, page.Location, page.Body)
+		b.d.t.Fatalf("%d to %q, want a redirect:\n%s", page.Status, page.Location, page.Text())
 	}
 	return b.Get(page.Location)
 }
@@ -132,6 +133,33 @@ func (b *Browser) Do(method, target, body string) *Shown {
 	return s
 }
 
+// PostAtOnce sends a form n times at once, and counts the answers by their status. Their cookies
+// are not kept.
+func (b *Browser) PostAtOnce(n int, target string, fields url.Values) map[int]int {
+	b.d.t.Helper()
+	statuses := make([]int, n)
+	log := Logged(context.Background(), func(ctx context.Context) {
+		var all sync.WaitGroup
+		for i := range statuses {
+			event := b.event(http.MethodPost, target, fields.Encode())
+			all.Go(func() {
+				if resp, err := b.site.Serve(ctx, event); err == nil {
+					statuses[i] = resp.StatusCode
+				}
+			})
+		}
+		all.Wait()
+	})
+	if strings.Contains(log, canary) || strings.Contains(log, APIKey) {
+		b.d.t.Errorf("the log of POST %s shows credentials: %s", target, log)
+	}
+	count := map[int]int{}
+	for _, status := range statuses {
+		count[status]++
+	}
+	return count
+}
+
 // keep keeps the cookies that an answer sets.
 func (b *Browser) keep(header http.Header) {
 	for _, c := range (&http.Response{Header: header}).Cookies() {
@@ -168,12 +196,12 @@ func (b *Browser) event(method, target, body string) events.APIGatewayProxyReque
 	for name, values := range header {
 		single[name] = values[len(values)-1]
 	}
-	resource := "/portal/{proxy+}"
-	if at.Path == "/portal" {
-		resource = at.Path
+	resource, params := at.Path, map[string]string{}
+	if rest, below := strings.CutPrefix(at.Path, "/portal/"); below {
+		resource, params["proxy"] = "/portal/{proxy+}", rest
 	}
 	event := events.APIGatewayProxyRequest{
-		HTTPMethod: method, Path: at.Path, Resource: resource, Headers: single, MultiValueHeaders: header,
+		HTTPMethod: method, Path: at.Path, Resource: resource, PathParameters: params, Headers: single, MultiValueHeaders: header,
 		MultiValueQueryStringParameters: at.Query(), QueryStringParameters: map[string]string{},
 		RequestContext: events.APIGatewayProxyRequestContext{
 			RequestID: uuid.NewString(), Path: at.Path, HTTPMethod: method, ResourcePath: resource, Stage: "live",
@@ -201,7 +229,7 @@ func (s *Shown) Form(action string) (values url.Values, names map[string]bool) {
 		within(f, func(n *html.Node) { addField(n, values, names) })
 		return values, names
 	}
-	s.t.Fatalf("%d: no form posts to %s:\n%s", s.Status, action, s.Body)
+	s.t.Fatalf("%d: no form posts to %s:\n%s", s.Status, action, s.Text())
 	return nil, nil
 }
 

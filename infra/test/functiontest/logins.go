@@ -22,8 +22,9 @@ import (
 	"carrierlink/shared/signin"
 )
 
-// Password is the password of all logins of a fixture.
-const Password = "seven green kettles"
+// Password is the password of all logins of a fixture. A Browser fails if an answer or the log
+// shows it.
+const Password = "seven green canary kettles"
 
 // Mails are the mails that were queued.
 type Mails struct {
@@ -86,7 +87,7 @@ func cheapCheck(hash string, password secret.Text) error {
 	if len(hash) > 16 && subtle.ConstantTimeCompare([]byte(cheap(hash[:16], password)), []byte(hash)) == 1 {
 		return nil
 	}
-	return fault.New(fault.Unauthorized, "The password is wrong.")
+	return fault.New(fault.Unauthorized, "The email or the password is wrong.")
 }
 
 // AddLogin gives an account an email, which it returns, and Password.
@@ -111,7 +112,7 @@ func (b *Browser) SignIn(address, password string) *Shown {
 	const page = "/portal/sign-in"
 	s := b.Submit(b.Get(page), page, url.Values{"email": {address}, "password": {password}})
 	if s.Status != http.StatusSeeOther || b.Cookies["__Host-session"] == "" {
-		b.d.t.Fatalf("signing in: %d:\n%s", s.Status, s.Body)
+		b.d.t.Fatalf("signing in: %d:\n%s", s.Status, s.Text())
 	}
 	return s
 }

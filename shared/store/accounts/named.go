@@ -19,7 +19,7 @@ func (s *Store) PartnerWithSettings(ctx context.Context, partnerID int64) (p acc
 	if found[own] == nil {
 		return p, set, account.ErrNoPartner()
 	}
-	if p, err = partnerFromItem(found[own]); err != nil {
+	if p, err = PartnerFromItem(found[own]); err != nil {
 		return p, set, err
 	}
 	set, err = SettingsFromItem(found[settings])

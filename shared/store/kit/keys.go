@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/webhook"
 )
 
@@ -28,6 +29,10 @@ import (
 //	snapshot      ACCOUNT#<id>                  SNAPSHOT#<carrier_id>
 //	number        ACCOUNT#<id>                  NUMBER#<carrier>#<account number>
 //	webhooks      ACCOUNT#<id>                  LIST#WEBHOOKS
+//	login         ACCOUNT#<id>                  LOGIN
+//	session       LOGIN#<account>               SESSION#<sha-256 of the cookie, hex>
+//	token         TOKEN#<sha-256 of the token, hex>   TOKEN
+//	throttle      THROTTLE#<use>#<whom>         THROTTLE
 //	              PARTNER#<id>                  WEBHOOKS
 //	email         EMAIL#<environment>#<EmailKey>   EMAIL
 //	external id   EXTERNAL#<partner>#<its id>   EXTERNAL
@@ -107,6 +112,7 @@ const (
 	skRound      = "ROUND#"
 	SkPending    = "PENDING#"
 	SkDelivery   = "DELIVERY#"
+	SkSession    = "SESSION#"
 	skMinute     = "MINUTE#"
 	skPartner    = "PARTNER"
 )
@@ -335,6 +341,26 @@ func WebhooksKey(partnerID, accountID int64) Key {
 		return Key{AccountPK(accountID), "LIST#WEBHOOKS"}
 	}
 	return Key{PartnerPK(partnerID), "WEBHOOKS"}
+}
+
+// LoginKey returns the key of what is kept of an account's sign-ins. It is among the items
+// that EndFollow gives an end.
+func LoginKey(accountID int64) Key { return Key{AccountPK(accountID), "LOGIN"} }
+
+// SessionsPK returns the partition of the sessions of an account.
+func SessionsPK(accountID int64) string { return "LOGIN#" + number(accountID) }
+
+// SessionKey returns the key of a session.
+func SessionKey(accountID int64, hash string) Key {
+	return Key{SessionsPK(accountID), SkSession + hash}
+}
+
+// TokenKey returns the key of a token.
+func TokenKey(hash string) Key { return Key{"TOKEN#" + hash, "TOKEN"} }
+
+// ThrottleKey returns the key of the latest attempts of somebody at something.
+func ThrottleKey(t signin.Throttle) Key {
+	return Key{"THROTTLE#" + string(t.Use) + "#" + t.Whom, "THROTTLE"}
 }
 
 // EmailKey returns the key that keeps an email unique in its environment.

@@ -32,5 +32,10 @@ const (
 	PartRound       = "round"
 	PartWebhooks    = "webhooks"
 	PartRuns        = "runs of a webhook"
+	PartLogin       = "login"
+	PartSession     = "session"
+	PartOldSession  = "old session"
+	PartToken       = "token"
+	PartUsedToken   = "used token"
 	partEvent       = "event"
 )

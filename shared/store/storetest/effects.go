@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/webhook"
 )
 
@@ -98,6 +99,12 @@ var writes = map[string]func(*suite) write{ // never changes
 	"SaveWebhooks": func(s *suite) write {
 		good, bad := webhook.List{Owner: webhook.Owner{PartnerID: s.id()}}, webhook.List{Owner: webhook.Owner{PartnerID: s.id()}, Version: 7}
 		return writeOf(func(l webhook.List, fx effects.Effects) error { return s.SaveWebhooks(s.Context(), &l, fx, now) }, good, bad)
+	},
+	"ChangeLogin": func(s *suite) write {
+		change := func(a account.Account, fx effects.Effects) error {
+			return s.login(a, func(c *signin.Change) { c.Advance = true }, fx)
+		}
+		return writeOf(change, s.merchant(), s.deleted())
 	},
 	"FinishLink": func(s *suite) write {
 		c := s.intent(s.account().ID)
