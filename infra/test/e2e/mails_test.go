@@ -36,7 +36,7 @@ func TestMails(t *testing.T) {
 	waitFor(t, checkWithin, func() string {
 		read(t, m, c.CarrierID, "?refresh=true").expect(t, http.StatusOK)
 		if got := decode[connectionBody](t, getCarrier(t, m, c.CarrierID)).Status; got != "action_required" {
-			return "status = " + string(got)
+			return "status = " + got
 		}
 		return ""
 	})
