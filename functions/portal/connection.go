@@ -25,7 +25,7 @@ func (h *handler) connectionRoutes() []web.Route {
 		{Pattern: "GET " + at + "/rollback", Handler: h.linked(h.signedIn, h.rollbackPage)},
 		{Pattern: "POST " + at + "/rollback", Handler: h.linked(h.signedIn, h.rollbackPost)},
 		{Pattern: "GET " + at + "/disconnect", Handler: h.linked(h.confirmed, h.disconnectPage)},
-		{Pattern: "POST " + at + "/disconnect", Handler: named(h.confirmed(h.disconnectPost))},
+		{Pattern: "POST " + at + "/disconnect", Handler: h.confirmed(h.disconnectPost)},
 	}
 	if h.reveals {
 		routes = append(routes, web.Route{Pattern: "POST " + at + "/reveal", Handler: h.linked(h.owner, h.revealPost)})
@@ -37,22 +37,12 @@ func (h *handler) connectionRoutes() []web.Route {
 // carrier_id, one of another account and one of a connection that is gone are the same
 // fault.NotFound.
 func (h *handler) linked(who func(visitor) web.Handler, f visitor) web.Handler {
-	return named(who(func(w http.ResponseWriter, r *http.Request, v *signin.Visit) error {
+	return who(func(w http.ResponseWriter, r *http.Request, v *signin.Visit) error {
 		if v.Connection == nil || !v.Connection.Visible() {
 			return connection.ErrNoConnection()
 		}
 		return f(w, r, v)
-	}))
-}
-
-// named empties a malformed carrier_id, so that no key is made of it.
-func named(f web.Handler) web.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if _, err := connection.ParseID(r.PathValue("carrier_id")); err != nil {
-			r.SetPathValue("carrier_id", "")
-		}
-		return f(w, r)
-	}
+	})
 }
 
 // connectionPage shows a connection. If its history cannot be read it says so, and shows the
@@ -66,7 +56,7 @@ func (h *handler) connectionPage(w http.ResponseWriter, r *http.Request, v *sign
 	}
 	partners := v.Session.Method == signin.MethodPartner
 	p := pages.ConnectionPage{
-		Frame: f, Connection: c, State: pages.StateOf(f, c, v.Breakers[c.Carrier]), FormID: id, MayReveal: h.reveals && !partners, OwnerOnly: partners,
+		Frame: f, Connection: c, State: pages.StateOf(f, c, v.Breakers[c.Carrier]), FormID: id, MayReveal: h.reveals && !partners, OwnerOnly: partners, NoMail: h.noMail(),
 	}
 	if v.Snapshot != nil {
 		contract, _, err := h.connections.Contracts.Unpack(*v.Snapshot)
@@ -249,6 +239,6 @@ func (h *handler) revealPost(w http.ResponseWriter, r *http.Request, v *signin.V
 	}
 	return web.Render(w, r, http.StatusOK, pages.Revealed(pages.RevealedPage{
 		Frame: h.frame(r, v, pages.NavCarriers).Titled("Key and secret"), Connection: v.Connection,
-		APIKey: read.APIKey.Reveal(), APISecret: read.APISecret.Reveal(),
+		APIKey: read.APIKey.Reveal(), APISecret: read.APISecret.Reveal(), NoMail: h.noMail(),
 	}))
 }

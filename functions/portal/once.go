@@ -61,6 +61,5 @@ const idempotencyKey = "Idempotency-Key"
 
 // isRunning reports whether the same form is still worked on.
 func isRunning(err error) bool {
-	first := fault.Of(err)[0]
-	return first.Kind == fault.State && first.Field == idempotencyKey
+	return fault.Is(err, fault.State) && fault.Of(err)[0].Field == idempotencyKey
 }

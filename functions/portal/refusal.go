@@ -27,6 +27,7 @@ func (h *handler) refusal(r *http.Request, v *signin.Visit, name carrier.Name, e
 	said := pages.SaidProblems(fault.Of(err), name, partner)
 	switch {
 	case re.running:
+	case first.Field == idempotencyKey && first.Kind != fault.IdempotencyMismatch: // no form of ours
 	case asksCarrier(first.Kind), first.Kind == fault.State && first.Diagnosis != nil:
 		re.diagnosis = pages.Said(first.Diagnosis, name, partner)
 		p := fault.Field(fault.Invalid, first.Field, "%s", "Please try again in a few minutes.")

@@ -22,6 +22,7 @@ func environment(root, tableURL, secretsURL, carrierURL string) ([]string, error
 		"TABLE_NAME": table, "SECRET_PREFIX": "bench/carrier/", "SERVICE_SECRET_ID": "bench-service", "AUSPOST_BASE_URL": carrierURL,
 		"QUEUE_URL": secretsURL + "/queue", "SANDBOX_QUEUE_URL": secretsURL + "/sandbox", "DELIVERY_QUEUE_URL": secretsURL + "/deliveries",
 		"PARCEL_QUEUE_URL": secretsURL + "/parcels", "SANDBOX_PARCEL_QUEUE_URL": secretsURL + "/parcels-sandbox", "EVENT_BUS_NAME": "bench",
+		"MAIL_QUEUE_URL": secretsURL + "/mails", "MAIL_FROM": "carriers@example.com",
 		"RATE_LIMIT_PER_MINUTE": unlimited, "SANDBOX_RATE_LIMIT_PER_MINUTE": unlimited, "CARRIER_CALLS_PER_MINUTE": unlimited, "LINKS_PER_MINUTE": unlimited,
 		"MAX_CONNECTIONS_PER_ACCOUNT": unlimited, "MAX_DUPLICATES_PER_NUMBER": unlimited, "MAX_LINKS_PER_DAY": unlimited, "MAX_PARCELS_PER_ACCOUNT": unlimited,
 	}

@@ -24,6 +24,7 @@ type ConnectionPage struct {
 	// What the page offers besides what the state allows: a session that the partner opened
 	// may neither see a secret nor disconnect, and the operator may have turned secrets off.
 	MayReveal, OwnerOnly bool
+	NoMail               bool // mail is off
 }
 
 func (p *ConnectionPage) frame() Frame {
@@ -68,4 +69,13 @@ type RevealedPage struct {
 	Frame             Frame
 	Connection        *connection.Connection
 	APIKey, APISecret string
+	NoMail            bool // mail is off
+}
+
+// revealHint says beforehand what showing a secret brings with it.
+func (p *ConnectionPage) revealHint() string {
+	if p.NoMail {
+		return "We ask for your password first."
+	}
+	return "We ask for your password first, and mail you that they were shown."
 }

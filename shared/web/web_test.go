@@ -149,10 +149,10 @@ func TestHeaders(t *testing.T) {
 				"Cache-Control":                {tc.cache},
 				"X-Request-Id":                 {id},
 			}
-			if answer.StatusCode != 303 && got.Get("Content-Type") == "" {
+			if answer.StatusCode != http.StatusSeeOther && got.Get("Content-Type") == "" {
 				t.Error("no Content-Type")
 			}
-			if (answer.StatusCode == 405) != (got.Get("Allow") == "GET, HEAD") {
+			if (answer.StatusCode == http.StatusMethodNotAllowed) != (got.Get("Allow") == "GET, HEAD") {
 				t.Errorf("status %d, Allow %q", answer.StatusCode, got.Get("Allow"))
 			}
 			for _, name := range []string{"Content-Type", "Allow", "Location"} {
@@ -289,7 +289,7 @@ func TestErrorPageFails(t *testing.T) {
 		s.Error, s.Log = page, slog.New(slog.NewJSONHandler(&log, nil))
 		answer := serve(t, s, request("GET", "/portal/none"))
 		got := http.Header(answer.MultiValueHeaders)
-		if answer.StatusCode != 404 || !strings.Contains(answer.Body, id) || strings.Contains(answer.Body, "half") || got.Get("Content-Type") != "text/plain; charset=utf-8" || got.Get("Content-Security-Policy") == "" {
+		if answer.StatusCode != http.StatusNotFound || !strings.Contains(answer.Body, id) || strings.Contains(answer.Body, "half") || got.Get("Content-Type") != "text/plain; charset=utf-8" || got.Get("Content-Security-Policy") == "" {
 			t.Errorf("%s: %d %q %v", name, answer.StatusCode, answer.Body, got)
 		}
 		if line := log.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, canary) || !strings.Contains(line, "web_test.go") && !strings.Contains(line, "broken") {
@@ -315,7 +315,7 @@ func TestDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	answer, err := site(web.Route{Pattern: "GET /portal", Handler: waits}).Serve(ctx, request("GET", "/portal"))
-	if want := "error 503 overloaded " + id; err != nil || answer.StatusCode != 503 || answer.Body != want {
+	if want := "error 503 overloaded " + id; err != nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Body != want {
 		t.Errorf("Serve = %d %q, %v, want 503 %q", answer.StatusCode, answer.Body, err, want)
 	}
 }
@@ -409,7 +409,7 @@ func TestRedirect(t *testing.T) {
 		answer := serve(t, site(web.Route{Pattern: "GET /portal", Handler: func(w http.ResponseWriter, r *http.Request) error {
 			return web.Redirect(w, r, path, nil)
 		}}), request("GET", "/portal"))
-		if answer.StatusCode != 500 || answer.MultiValueHeaders["Location"] != nil {
+		if answer.StatusCode != http.StatusInternalServerError || answer.MultiValueHeaders["Location"] != nil {
 			t.Errorf("Redirect to %q: %d, headers %v, want 500", path, answer.StatusCode, answer.MultiValueHeaders)
 		}
 	}
@@ -421,7 +421,7 @@ func TestRedirect(t *testing.T) {
 		answer := serve(t, site(web.Route{Pattern: "GET /portal", Handler: func(w http.ResponseWriter, r *http.Request) error {
 			return web.Redirect(w, r, path, url.Values{"done": {"a\r\nb&c"}})
 		}}), request("GET", "/portal"))
-		if got := http.Header(answer.MultiValueHeaders).Get("Location"); answer.StatusCode != 303 || got != want {
+		if got := http.Header(answer.MultiValueHeaders).Get("Location"); answer.StatusCode != http.StatusSeeOther || got != want {
 			t.Errorf("Redirect to %q: %d to %q, want %q", path, answer.StatusCode, got, want)
 		}
 	}
