@@ -32,7 +32,7 @@ func newCookie(random io.Reader, a *account.Account) (secret.Text, error) {
 // parseCookie returns the session that a cookie names; ok is false for what is none.
 func parseCookie(text secret.Text) (ref Ref, partnerID int64, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text.Reveal())
-	if err != nil || len(b) != cookieBytes {
+	if err != nil || len(b) != cookieBytes || len(text.Reveal()) != base64.RawURLEncoding.EncodedLen(cookieBytes) { // it skips line breaks
 		return Ref{}, 0, false
 	}
 	ref = Ref{int64(binary.BigEndian.Uint32(b)), digest(text)}

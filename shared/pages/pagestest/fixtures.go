@@ -23,7 +23,7 @@ type Fixture struct {
 
 // Fixtures returns all fixtures. Each name is there once.
 func Fixtures() []Fixture {
-	return slices.Concat(problems(), help(), signIn(), accounts())
+	return slices.Concat(problems(), help(), signIn(), accounts(), carriers())
 }
 
 // Now is the time of all fixtures: a Sunday, 3:20 pm in Sydney.
