@@ -19,9 +19,9 @@ import (
 )
 
 // details are the fields of the form about the details of account 71, with other values.
-func (d *front) details(t *testing.T, pairs ...string) url.Values {
-	t.Helper()
-	v := fields("version", strconv.FormatInt(d.account(t, 71).Version, 10), "company_name", "Blue Gum Trading", "first_name", "Jo", "last_name", "", "origin_country_code", "AU")
+func (d *front) details(tb testing.TB, pairs ...string) url.Values {
+	tb.Helper()
+	v := fields("version", strconv.FormatInt(d.account(tb, 71).Version, 10), "company_name", "Blue Gum Trading", "first_name", "Jo", "last_name", "", "origin_country_code", "AU")
 	for i := 0; i < len(pairs); i += 2 {
 		v.Set(pairs[i], pairs[i+1])
 	}

@@ -104,7 +104,7 @@ func (b *Browser) Copy() *Browser {
 // Do makes a request. It fails the test if answer or log contain credentials of the carrier.
 func (b *Browser) Do(method, target, body string) *Shown {
 	b.d.t.Helper()
-	event := b.event(method, target, body)
+	event := b.Event(method, target, body)
 	var resp events.APIGatewayProxyResponse
 	var err error
 	log := Logged(context.Background(), func(ctx context.Context) { resp, err = b.site.Serve(ctx, event) })
@@ -141,7 +141,7 @@ func (b *Browser) PostAtOnce(n int, target string, fields url.Values) map[int]in
 	log := Logged(context.Background(), func(ctx context.Context) {
 		var all sync.WaitGroup
 		for i := range statuses {
-			event := b.event(http.MethodPost, target, fields.Encode())
+			event := b.Event(http.MethodPost, target, fields.Encode())
 			all.Go(func() {
 				if resp, err := b.site.Serve(ctx, event); err == nil {
 					statuses[i] = resp.StatusCode
@@ -171,9 +171,9 @@ func (b *Browser) keep(header http.Header) {
 	}
 }
 
-// event returns the event of a request as API Gateway makes it: the body in base64, because the
+// Event returns the event of a request as API Gateway makes it: the body in base64, because the
 // API declares all media types binary.
-func (b *Browser) event(method, target, body string) events.APIGatewayProxyRequest {
+func (b *Browser) Event(method, target, body string) events.APIGatewayProxyRequest {
 	b.d.t.Helper()
 	at, err := url.Parse(target)
 	b.d.ok(err)
