@@ -9,8 +9,8 @@ import (
 
 // How often a connection is mailed about.
 const (
-	oneADay   = 24 * time.Hour
-	oneAnHour = time.Hour // if it breaks again after it has worked
+	mailedAgainAfter = 24 * time.Hour
+	brokenAgainAfter = time.Hour // if it breaks again after it has worked
 )
 
 // isState reports whether a mail is about the state of a connection.
@@ -49,12 +49,12 @@ func decide(before mail.Sent, o *order, now time.Time) (next mail.Sent, news boo
 		return before, false
 	case o.Kind == mail.CarrierNeedsYou:
 		told := before.Kind == mail.CarrierNeedsYou
-		return before, told && since >= oneADay || !told && since >= oneAnHour
+		return before, told && since >= mailedAgainAfter || !told && since >= brokenAgainAfter
 	case o.Kind != mail.CarrierWorks, o.first() && before.ID == "":
 		return before, true
 	case before.Kind != mail.CarrierNeedsYou:
 		return before, false
-	case since < oneADay:
+	case since < mailedAgainAfter:
 		return mail.Sent{ID: o.ID, Kind: o.Kind, At: before.At}, false
 	}
 	return before, true

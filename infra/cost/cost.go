@@ -349,7 +349,8 @@ func (m *month) metrics() float64 {
 
 func (m *month) queueRequests() float64 {
 	const queues, deletions = 6, 1 // a batch is received by a poll, and deleted at once
-	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + (m.checks/batch+m.deliveries+m.mails)*(deletions+1) + m.mails // the rule or the portal sends it
+	const sendings = 1             // of a mail, by the rule or the portal
+	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + (m.checks/batch+m.deliveries+m.mails)*(deletions+1) + m.mails*sendings
 }
 
 func (m *month) logBytes() float64 {

@@ -46,7 +46,7 @@ type Message struct {
 	Token secret.Text // of the link
 	// CarrierID, Nickname and Days are of the carriers' mails; the first two of SecretShown, too.
 	CarrierID string
-	Nickname  string // of the connection; may be empty
+	Nickname  string    // of the connection; may be empty
 	Days      int       // until the contract ends
 	Browser   string    // of NewSignIn: its family, such as "Firefox on Windows"
 	At        time.Time // when it happened

@@ -53,7 +53,9 @@ func Render(l Letter, from string) (Mail, error) {
 // isAddress reports whether a text is one address and nothing else.
 func isAddress(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
-	bad := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`,;<>()"\@`, r) }
+	bad := func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`,;<>()"\@`, r)
+	}
 	return ok && local != "" && domain != "" && strings.IndexFunc(local, bad) < 0 && strings.IndexFunc(domain, bad) < 0
 }
 

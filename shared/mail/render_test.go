@@ -2,7 +2,7 @@ package mail_test
 
 import (
 	"flag"
-	"net/mail"
+	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,54 +13,54 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
-	. "carrierlink/shared/mail"
+	"carrierlink/shared/mail"
 	"carrierlink/shared/secret"
 )
 
 var update = flag.Bool("update", false, "write what Render makes into testdata")
 
 // letter returns a letter of a kind with everything that it may have.
-func letter(k Kind) Letter {
-	return Letter{
-		Message: Message{
+func letter(k mail.Kind) mail.Letter {
+	return mail.Letter{
+		Message: mail.Message{
 			ID: "m-1", Kind: k, AccountID: 71, Token: secret.New("t0k3n_-"), CarrierID: "se-7", Nickname: "Main warehouse", Days: 14, Browser: "Firefox on Windows",
 			At: time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC),
 		},
 		Address: "jo@bluegum.example", Company: "Blue Gum Trading", Sender: "Acme Shops", SupportEmail: "help@acme.example", SupportURL: "https://acme.example/help",
 		PublicURL: "https://api.example.com",
-		Carrier:   Carrier{Name: carrier.AustraliaPost, Masked: "*******400", EndsOn: "2031-01-16"},
+		Carrier:   mail.Carrier{Name: carrier.AustraliaPost, Masked: "*******400", EndsOn: "2031-01-16"},
 	}
 }
 
 // refused is a letter about a key that the carrier refuses.
-func refused() Letter {
-	l := letter(CarrierNeedsYou)
+func refused() mail.Letter {
+	l := letter(mail.CarrierNeedsYou)
 	l.Carrier.Diagnosis = &fault.Diagnosis{WhoMustAct: fault.Merchant, LikelyCause: "The carrier does not accept this API key and secret.", NextSteps: []string{"Check for typing errors, such as 1, l and I.", "Turn on all switches."}}
 	return l
 }
 
 // with changes a letter.
-func with(l Letter, change func(*Letter)) Letter {
+func with(l mail.Letter, change func(*mail.Letter)) mail.Letter {
 	change(&l)
 	return l
 }
 
 // letters has a letter of every kind, and variants, by the names of their files.
-func letters() map[string]Letter {
-	all := map[string]Letter{
+func letters() map[string]mail.Letter {
+	all := map[string]mail.Letter{
 		"carrier_needs_you":            refused(),
-		"carrier_needs_you_restricted": with(letter(CarrierNeedsYou), func(l *Letter) { l.Carrier.Reason = "credit_blocked" }),
-		"carrier_needs_you_us": with(letter(CarrierNeedsYou), func(l *Letter) {
+		"carrier_needs_you_restricted": with(letter(mail.CarrierNeedsYou), func(l *mail.Letter) { l.Carrier.Reason = "credit_blocked" }),
+		"carrier_needs_you_us": with(letter(mail.CarrierNeedsYou), func(l *mail.Letter) {
 			l.Carrier.Diagnosis = &fault.Diagnosis{WhoMustAct: fault.Us, LikelyCause: "canary", NextSteps: []string{"canary"}}
 		}),
-		"carrier_works_first": with(letter(CarrierWorks), func(l *Letter) { l.Carrier.First, l.Carrier.Name = true, carrier.StarTrack }),
-		"verify_email":        with(letter(VerifyEmail), func(l *Letter) { l.To = l.Address }),
-		"contract_ends_today": with(letter(ContractEnds), func(l *Letter) { l.Days, l.Carrier.EndsOn = 0, "soon" }),
-		"invitation_bare": with(letter(Invitation), func(l *Letter) {
+		"carrier_works_first": with(letter(mail.CarrierWorks), func(l *mail.Letter) { l.Carrier.First, l.Carrier.Name = true, carrier.StarTrack }),
+		"verify_email":        with(letter(mail.VerifyEmail), func(l *mail.Letter) { l.To = l.Address }),
+		"contract_ends_today": with(letter(mail.ContractEnds), func(l *mail.Letter) { l.Days, l.Carrier.EndsOn = 0, "soon" }),
+		"invitation_bare": with(letter(mail.Invitation), func(l *mail.Letter) {
 			l.Company, l.Sender, l.SupportEmail, l.SupportURL, l.Sandbox = "", "", "", "", true
 		}),
 	}
-	for _, k := range Kinds() {
+	for _, k := range mail.Kinds() {
 		if _, ok := all[string(k)]; !ok {
 			all[string(k)] = letter(k)
 		}
@@ -73,7 +73,7 @@ func letters() map[string]Letter {
 func TestMails(t *testing.T) {
 	for name, l := range letters() {
 		t.Run(name, func(t *testing.T) {
-			m, err := Render(l, "no-reply@carrierlink.example")
+			m, err := mail.Render(l, "no-reply@carrierlink.example")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,21 +106,21 @@ func TestMails(t *testing.T) {
 func TestRenderFails(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		change func(*Letter)
+		change func(*mail.Letter)
 		want   string
 	}{
-		{"no kind", func(l *Letter) { l.Kind = "" }, `there is no mail of the kind ""`},
-		{"an unknown kind", func(l *Letter) { l.Kind = "a\r\nb" }, `there is no mail of the kind "a b"`},
-		{"a link without a token", func(l *Letter) { l.Kind, l.Token = Reset, secret.Text{} }, "a mail of the kind reset has no token"},
-		{"no address", func(l *Letter) { l.Address = "" }, "the address of a mail is malformed"},
-		{"no domain", func(l *Letter) { l.Address = "jo@" }, "the address of a mail is malformed"},
-		{"two addresses", func(l *Letter) { l.Address = "jo@a.example,al@b.example" }, "the address of a mail is malformed"},
-		{"an address with a line break", func(l *Letter) { l.Address = "jo@a.example\r\nBcc: al@b.example" }, "the address of a mail is malformed"},
-		{"an address with a name", func(l *Letter) { l.Address = "Jo <jo@a.example>" }, "the address of a mail is malformed"},
-		{"an address with NUL", func(l *Letter) { l.Address = "jo@a.example\x00" }, "the address of a mail is malformed"},
+		{"no kind", func(l *mail.Letter) { l.Kind = "" }, `there is no mail of the kind ""`},
+		{"an unknown kind", func(l *mail.Letter) { l.Kind = "a\r\nb" }, `there is no mail of the kind "a b"`},
+		{"a link without a token", func(l *mail.Letter) { l.Kind, l.Token = mail.Reset, secret.Text{} }, "a mail of the kind reset has no token"},
+		{"no address", func(l *mail.Letter) { l.Address = "" }, "the address of a mail is malformed"},
+		{"no domain", func(l *mail.Letter) { l.Address = "jo@" }, "the address of a mail is malformed"},
+		{"two addresses", func(l *mail.Letter) { l.Address = "jo@a.example,al@b.example" }, "the address of a mail is malformed"},
+		{"an address with a line break", func(l *mail.Letter) { l.Address = "jo@a.example\r\nBcc: al@b.example" }, "the address of a mail is malformed"},
+		{"an address with a name", func(l *mail.Letter) { l.Address = "Jo <jo@a.example>" }, "the address of a mail is malformed"},
+		{"an address with NUL", func(l *mail.Letter) { l.Address = "jo@a.example\x00" }, "the address of a mail is malformed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if m, err := Render(with(letter(NewSignIn), tc.change), "no-reply@carrierlink.example"); err == nil || err.Error() != tc.want || strings.Contains(err.Error(), "jo@") {
+			if m, err := mail.Render(with(letter(mail.NewSignIn), tc.change), "no-reply@carrierlink.example"); err == nil || err.Error() != tc.want || strings.Contains(err.Error(), "jo@") {
 				t.Errorf("Render = %+v, %v, want %s", m, err, tc.want)
 			}
 		})
@@ -129,7 +129,7 @@ func TestRenderFails(t *testing.T) {
 
 // TestHostileNames: no name becomes a header, a paragraph or an element.
 func TestHostileNames(t *testing.T) {
-	clean, err := Render(letter(NewSignIn), "no-reply@carrierlink.example")
+	clean, err := mail.Render(letter(mail.NewSignIn), "no-reply@carrierlink.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,13 +148,13 @@ func TestHostileNames(t *testing.T) {
 		"only invisible": "\u200b\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Render(with(letter(NewSignIn), func(l *Letter) {
+			m, err := mail.Render(with(letter(mail.NewSignIn), func(l *mail.Letter) {
 				l.Company, l.Sender, l.Browser, l.Nickname, l.SupportEmail, l.SupportURL = text, text, text, text, text, text
 			}), "no-reply@carrierlink.example")
 			if err != nil {
 				t.Fatal(err)
 			}
-			from, err := mail.ParseAddress(m.From)
+			from, err := netmail.ParseAddress(m.From)
 			if err != nil || from.Address != "no-reply@carrierlink.example" {
 				t.Errorf("From = %q, %v, want one address", m.From, err)
 			}
@@ -175,13 +175,13 @@ func TestHostileNames(t *testing.T) {
 
 func TestExpiresAt(t *testing.T) {
 	at := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
-	want := map[Kind]time.Duration{Invitation: 7 * 24 * time.Hour, Reset: 30 * time.Minute, VerifyEmail: 24 * time.Hour}
-	for _, k := range Kinds() {
+	want := map[mail.Kind]time.Duration{mail.Invitation: 7 * 24 * time.Hour, mail.Reset: 30 * time.Minute, mail.VerifyEmail: 24 * time.Hour}
+	for _, k := range mail.Kinds() {
 		end := time.Time{}
 		if life, ok := want[k]; ok {
 			end = at.Add(life)
 		}
-		if got := (&Message{Kind: k, At: at}).ExpiresAt(); !got.Equal(end) {
+		if got := (&mail.Message{Kind: k, At: at}).ExpiresAt(); !got.Equal(end) {
 			t.Errorf("ExpiresAt of %s = %v, want %v", k, got, end)
 		}
 	}

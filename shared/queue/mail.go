@@ -37,7 +37,7 @@ type mailMessage struct {
 
 // mailContents is the part of a message that nobody can read or change on the way.
 type mailContents struct {
-	Token     string    `json:"token,omitempty"` //nolint:gosec // sealed before it is sent
+	Token     string    `json:"token,omitempty"`
 	To        string    `json:"to,omitempty"`
 	CarrierID string    `json:"carrier_id,omitempty"`
 	Browser   string    `json:"browser,omitempty"`

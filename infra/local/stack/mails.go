@@ -92,16 +92,23 @@ func (c *mailCatcher) all() []Mail {
 
 // ServeHTTP keeps a mail, if SES would take it.
 func (c *mailCatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	type content struct{ Data string }
+	type content struct {
+		Data string `json:"Data"`
+	}
 	var in struct {
-		FromEmailAddress string
-		Destination      struct{ ToAddresses []string }
-		Content          struct {
+		From        string `json:"FromEmailAddress"`
+		Destination struct {
+			To []string `json:"ToAddresses"`
+		} `json:"Destination"`
+		Content struct {
 			Simple struct {
-				Subject content
-				Body    struct{ Text, Html content } //nolint:revive // SES's name
-			}
-		}
+				Subject content `json:"Subject"`
+				Body    struct {
+					Text content `json:"Text"`
+					HTML content `json:"Html"`
+				} `json:"Body"`
+			} `json:"Simple"`
+		} `json:"Content"`
 	}
 	refuse := func(status int, code string) {
 		w.Header().Set("Content-Type", "application/json")
@@ -114,16 +121,16 @@ func (c *mailCatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost || r.URL.Path != "/v2/email/outbound-emails":
 		refuse(http.StatusNotFound, "NotFoundException")
 		return
-	case err != nil || json.Unmarshal(body, &in) != nil || len(in.Destination.ToAddresses) == 0:
+	case err != nil || json.Unmarshal(body, &in) != nil || len(in.Destination.To) == 0:
 		refuse(http.StatusBadRequest, "BadRequestException")
 		return
-	case !strings.HasSuffix(in.FromEmailAddress, "<"+mailFrom+">") && in.FromEmailAddress != mailFrom:
+	case !strings.HasSuffix(in.From, "<"+mailFrom+">") && in.From != mailFrom:
 		refuse(http.StatusBadRequest, "MessageRejected")
 		return
 	}
 	simple := in.Content.Simple
 	c.mu.Lock()
-	c.mails = slices.Insert(c.mails, 0, Mail{in.FromEmailAddress, in.Destination.ToAddresses, simple.Subject.Data, simple.Body.Text.Data, simple.Body.Html.Data, time.Now()})
+	c.mails = slices.Insert(c.mails, 0, Mail{in.From, in.Destination.To, simple.Subject.Data, simple.Body.Text.Data, simple.Body.HTML.Data, time.Now()})
 	c.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"MessageId":"local"}`)

@@ -53,7 +53,7 @@ func inspectRemains(ctx context.Context, whole bool) error {
 		}
 	}
 	items, err := allItems(ctx)
-	errs = append(errs, err, crawlItems(items), everyEvent(whole, items), everyEventIsPublished(ctx, items), everyEventIsDelivered(ctx, items), sameSecretsAsConnections(ctx, items), crawlQueues(ctx), iamIsEnforced(ctx), leastPrivilege(ctx, whole))
+	errs = append(errs, err, crawlItems(items), everyEvent(whole, items), everyEventIsPublished(ctx, items), everyEventIsDelivered(ctx, items), sameSecretsAsConnections(ctx, items), crawlQueues(ctx), crawlMails(ctx), iamIsEnforced(ctx), leastPrivilege(ctx, whole))
 	found := fmt.Sprintf("%d lines of logs, %d items, %d errors, %d secrets", lines, len(items), len(api.failures), api.secrets.count())
 	if whole && (lines < leastLines || len(items) < leastItems || len(api.failures) < leastErrors || api.secrets.count() < leastSecrets) {
 		errs = append(errs, fmt.Errorf("the crawl saw only %s", found))

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,7 +36,7 @@ func TestMails(t *testing.T) {
 	waitFor(t, checkWithin, func() string {
 		read(t, m, c.CarrierID, "?refresh=true").expect(t, http.StatusOK)
 		if got := decode[connectionBody](t, getCarrier(t, m, c.CarrierID)).Status; got != "action_required" {
-			return "status = " + string(got)
+			return "status = " + got
 		}
 		return ""
 	})
@@ -61,6 +64,21 @@ func TestMails(t *testing.T) {
 			t.Errorf("the log of send-mail has %s", line)
 		}
 	}
+}
+
+// crawlMails searches the mails for credentials and account numbers.
+func crawlMails(ctx context.Context) error {
+	mails, err := service.Mails(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, m := range mails {
+		if leaked := api.secrets.in(m.Subject+m.Text+m.HTML, true); leaked != "" {
+			errs = append(errs, fmt.Errorf("the mail %q holds %s", m.Subject, leaked))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // logged returns what a function has printed.
