@@ -65,6 +65,13 @@ test-localstack: ## Run the store, vault and end-to-end suites on LocalStack
 	@$(TOOLS) ministack sam dynamodb receivers chromium axe vnu localstack
 	$(GO_TEST) -count=1 ./shared/store/... ./shared/vault/... ./infra/test/e2e/...
 
+# A fixture is in infra/local/.run/screens/<fixture>-<theme>-<width>.png. The tests fail if something is wrong with a page, and have
+# written its picture all the same.
+.PHONY: screens
+screens: ## Write a picture of every page × light, dark × 320, 1100 px into infra/local/.run/screens (README=1: those of README.md, too)
+	@$(TOOLS) chromium axe vnu
+	go test -count=1 ./infra/test/pages -screens $(CURDIR)/infra/local/.run/screens $(if $(README),-readme $(CURDIR)/infra/docs/screens)
+
 .PHONY: check
 check: ## Check format, lint, module files, template, OpenAPI, generated files, links of the functions, dependencies, secrets
 	@$(TOOLS) sam lint policy audit

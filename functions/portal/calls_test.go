@@ -84,12 +84,14 @@ func formCalls(t *calltrace.Attempt) {
 		want               []string
 	}{
 		{
-			"link", postPath, postPath, []string{"nickname", "n", "account_number", "0000456700", "api_key", functiontest.APIKey, "api_secret", functiontest.APISecret},
+			"link", postPath, postPath,
+			[]string{"nickname", "n", "account_number", "0000456700", "api_key", functiontest.APIKey, "api_secret", functiontest.APISecret},
 			// visit, holders, claim, allowance, the carrier, intent, connection
 			[]string{"BatchGetItem", "BatchGetItem", "TransactWriteItems", "UpdateItem", "carrier GET", "TransactWriteItems", "TransactWriteItems"},
 		},
 		{
-			"link what the form refuses", postPath, postPath, []string{"account_number", "1"},
+			"link what the form refuses", postPath, postPath,
+			[]string{"account_number", "1"},
 			[]string{"BatchGetItem"},
 		},
 		{"rename", here + "/change", here + "/change", []string{"nickname", "East"}, []string{"BatchGetItem", "TransactWriteItems", "TransactWriteItems"}},

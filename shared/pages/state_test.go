@@ -83,56 +83,80 @@ func TestStateOf(t *testing.T) {
 		want    string
 	}{
 		{
-			"paused", linked(func(c *connection.Connection) { c.Standing = account.StandingPaused }), health.Breaker{}, pages.ToneNeutral, pages.TurnPartner, pages.State{},
+			"paused", linked(func(c *connection.Connection) { c.Standing = account.StandingPaused }),
+			health.Breaker{},
+			pages.ToneNeutral, pages.TurnPartner,
+			pages.State{},
 			"[Acme Ships' turn] Switched off\nYour account at Acme Ships is switched off, so we do not use this carrier account.\nPlease ask Acme Ships to switch it on again. Nothing is lost.",
 		},
 		{
 			"a change is being made", linked(func(c *connection.Connection) {
 				c.Work, c.LeaseUntil = connection.WorkCredentials, now.Add(7500*time.Millisecond)
-			}), health.Breaker{}, pages.ToneWait, pages.TurnNobody, pages.State{Reload: true},
+			}),
+			health.Breaker{},
+			pages.ToneWait, pages.TurnNobody,
+			pages.State{Reload: true},
 			"[Wait] A change is being made\nThat usually takes a few seconds, and at most 8 seconds. Then reload this page.",
 		},
 		{
-			"a change that has died", linked(func(c *connection.Connection) { c.Work, c.LeaseUntil = connection.WorkCredentials, now }), health.Breaker{},
+			"a change that has died", linked(func(c *connection.Connection) { c.Work, c.LeaseUntil = connection.WorkCredentials, now }),
+			health.Breaker{},
 			pages.ToneGood, pages.TurnNobody, works, "[Works] Connected. Last checked 12 minutes ago\nWe check it again in 5 minutes.",
 		},
 		{
-			"a check is running", linked(func(c *connection.Connection) { c.LeaseUntil = now.Add(time.Second) }), health.Breaker{}, pages.ToneGood, pages.TurnNobody,
+			"a check is running", linked(func(c *connection.Connection) { c.LeaseUntil = now.Add(time.Second) }),
+			health.Breaker{},
+			pages.ToneGood, pages.TurnNobody,
 			pages.State{MayChange: true, MayDisconnect: true, Reload: true},
 			"[Works] Connected. Last checked 12 minutes ago\nWe check it again in 5 minutes.\nWe are checking it right now. Reload this page in a few seconds.",
 		},
 		{
 			"the carrier asked for a pause", linked(in(connection.Degraded, "rate_limited", carrier.OutcomeRateLimited), func(c *connection.Connection) {
 				c.HeldUntil = now.Add(10 * time.Minute)
-			}), health.Breaker{}, pages.ToneWait, pages.TurnCarrier, pages.State{MayChange: true, MayDisconnect: true},
+			}),
+			health.Breaker{},
+			pages.ToneWait, pages.TurnCarrier,
+			pages.State{MayChange: true, MayDisconnect: true},
 			"[Australia Post's turn] Australia Post accepts no more requests for now\nYour connection last worked yesterday, 1:20 pm.\n" + notYours +
 				"\nWe check it again in 5 minutes.\nAustralia Post asked us to wait. You can check again in 10 minutes.",
 		},
 		{
-			"works", linked(), health.Breaker{}, pages.ToneGood, pages.TurnNobody, works,
+			"works", linked(),
+			health.Breaker{},
+			pages.ToneGood, pages.TurnNobody, works,
 			"[Works] Connected. Last checked 12 minutes ago\nWe check it again in 5 minutes.",
 		},
 		{
-			"works, checked when asked", linked(func(c *connection.Connection) { c.NextRefreshAt = time.Time{} }), health.Breaker{}, pages.ToneGood, pages.TurnNobody, works,
+			"works, checked when asked", linked(func(c *connection.Connection) { c.NextRefreshAt = time.Time{} }),
+			health.Breaker{},
+			pages.ToneGood, pages.TurnNobody, works,
 			"[Works] Connected. Last checked 12 minutes ago\nWe check it when you ask us to.",
 		},
 		{
-			"works, overdue", linked(func(c *connection.Connection) { c.NextRefreshAt = now }), health.Breaker{}, pages.ToneGood, pages.TurnNobody, works,
+			"works, overdue", linked(func(c *connection.Connection) { c.NextRefreshAt = now }),
+			health.Breaker{},
+			pages.ToneGood, pages.TurnNobody, works,
 			"[Works] Connected. Last checked 12 minutes ago\nThe next check is about to begin.",
 		},
 		{
-			"works, the contract ends in 60 days", linked(func(c *connection.Connection) { c.ContractValidTo = "2027-05-13" }), health.Breaker{}, pages.ToneGood, pages.TurnNobody, works,
+			"works, the contract ends in 60 days", linked(func(c *connection.Connection) { c.ContractValidTo = "2027-05-13" }),
+			health.Breaker{},
+			pages.ToneGood, pages.TurnNobody, works,
 			"[Works] Connected. Last checked 12 minutes ago\nWe check it again in 5 minutes.\nThe contract ends in 60 days, on 13 May 2027. Please ask your account manager at Australia Post to renew it.",
 		},
 		{
-			"works, of StarTrack, the contract ends today", linked(func(c *connection.Connection) { c.Carrier, c.ContractValidTo = carrier.StarTrack, "2027-03-14" }), health.Breaker{},
+			"works, of StarTrack, the contract ends today", linked(func(c *connection.Connection) { c.Carrier, c.ContractValidTo = carrier.StarTrack, "2027-03-14" }),
+			health.Breaker{},
 			pages.ToneGood, pages.TurnNobody, works,
 			"[Works] Connected. Last checked 12 minutes ago\nWe check it again in 5 minutes.\nThe contract ends today, on 14 Mar 2027. Please ask your account manager at Australia Post to renew it.",
 		},
 		{
 			"works, the previous key is kept", linked(func(c *connection.Connection) {
 				c.Previous = connection.PreviousCredentials{SecretVersion: "v", LastFour: "7c8d", Until: now.Add(time.Hour)}
-			}), health.Breaker{}, pages.ToneGood, pages.TurnNobody, pages.State{MayCheck: true, MayChange: true, MayDisconnect: true, MayRollBack: true},
+			}),
+			health.Breaker{},
+			pages.ToneGood, pages.TurnNobody,
+			pages.State{MayCheck: true, MayChange: true, MayDisconnect: true, MayRollBack: true},
 			"[Works] Connected. Last checked 12 minutes ago\nWe check it again in 5 minutes.",
 		},
 		{
@@ -145,7 +169,9 @@ func TestStateOf(t *testing.T) {
 			"[Works] Connected. Last checked 12 minutes ago\nWe check it again in 5 minutes.",
 		},
 		{
-			"one refusal", linked(in(connection.Active, suspected(carrier.OutcomeUnauthorized), carrier.OutcomeUnauthorized)), health.Breaker{}, pages.ToneNeutral, pages.TurnNobody, works,
+			"one refusal", linked(in(connection.Active, suspected(carrier.OutcomeUnauthorized), carrier.OutcomeUnauthorized)),
+			health.Breaker{},
+			pages.ToneNeutral, pages.TurnNobody, works,
 			"[Nobody's turn yet] One check was refused. We look again in 5 minutes\nThat happens now and then, and often passes by itself. If it goes on, we will tell you here what to do.",
 		},
 		{
@@ -154,21 +180,28 @@ func TestStateOf(t *testing.T) {
 				"Australia Post began to have trouble 20 minutes ago, with everyone who uses it here, not just with you.\n" + notYours,
 		},
 		{
-			"the answer of another account", linked(in(connection.Active, "", carrier.OutcomeNumberMismatch)), health.Breaker{}, pages.ToneNeutral, pages.TurnNobody, works,
+			"the answer of another account", linked(in(connection.Active, "", carrier.OutcomeNumberMismatch)),
+			health.Breaker{},
+			pages.ToneNeutral, pages.TurnNobody, works,
 			"[Nobody's turn yet] One check brought the answer of another account. We look again in 5 minutes\n" +
 				"That happens now and then, and often passes by itself. If it goes on, we will tell you here what to do.",
 		},
 		{
-			"saved, not checked", linked(in(connection.PendingVerification, "unavailable", carrier.OutcomeUnavailable)), health.Breaker{}, pages.ToneWait, pages.TurnCarrier, works,
+			"saved, not checked", linked(in(connection.PendingVerification, "unavailable", carrier.OutcomeUnavailable)),
+			health.Breaker{},
+			pages.ToneWait, pages.TurnCarrier, works,
 			"[Australia Post's turn] Saved, not checked yet\nAustralia Post did not answer when we asked. Your details may well be right. You need not do anything.\nWe check it again in 5 minutes.",
 		},
 		{
-			"saved, first check refused", linked(in(connection.PendingVerification, suspected(carrier.OutcomeUnauthorized), carrier.OutcomeUnauthorized)), health.Breaker{},
+			"saved, first check refused", linked(in(connection.PendingVerification, suspected(carrier.OutcomeUnauthorized), carrier.OutcomeUnauthorized)),
+			health.Breaker{},
 			pages.ToneNeutral, pages.TurnNobody, works,
 			"[Nobody's turn yet] Saved, but the first check was refused. We look again in 5 minutes\nAustralia Post does not accept this API key and secret.\nIf something was mistyped, you can enter it again now.",
 		},
 		{
-			"an outage", linked(in(connection.Degraded, "timeout", carrier.OutcomeTimeout)), health.Breaker{}, pages.ToneWait, pages.TurnCarrier, works,
+			"an outage", linked(in(connection.Degraded, "timeout", carrier.OutcomeTimeout)),
+			health.Breaker{},
+			pages.ToneWait, pages.TurnCarrier, works,
 			"[Australia Post's turn] Australia Post isn't answering\nYour connection last worked yesterday, 1:20 pm.\n" + notYours + "\nWe check it again in 5 minutes.",
 		},
 		{
@@ -177,13 +210,17 @@ func TestStateOf(t *testing.T) {
 				"Your connection last worked yesterday, 1:20 pm.\n" + notYours + "\nWe check it again in 5 minutes.",
 		},
 		{
-			"an answer that is our fault", linked(in(connection.Degraded, "unexpected_rejection", carrier.OutcomeUnexpected)), health.Breaker{}, pages.ToneWait, pages.TurnUs, works,
+			"an answer that is our fault", linked(in(connection.Degraded, "unexpected_rejection", carrier.OutcomeUnexpected)),
+			health.Breaker{},
+			pages.ToneWait, pages.TurnUs, works,
 			"[Our turn] Australia Post rejected the request for a reason that this service does not know\nYour connection last worked yesterday, 1:20 pm.\n" + notYours + "\nWe check it again in 5 minutes.",
 		},
 		{
 			"the contract has ended", linked(in(connection.Restricted, connection.ReasonContractExpired, carrier.OutcomeOK), func(c *connection.Connection) {
 				c.ContractExpired, c.ContractValidTo = true, "2027-02-28"
-			}), health.Breaker{}, pages.ToneAct, pages.TurnYou, works,
+			}),
+			health.Breaker{},
+			pages.ToneAct, pages.TurnYou, works,
 			"[Your turn, with Australia Post] The contract ended on 28 Feb 2027\n" +
 				"Your key still works, and so does tracking. But Australia Post takes no new parcels on this account until this is sorted out.\n" +
 				"- Call your account manager at Australia Post, or 13 21 31.\n- Tell them your account number: 0000123400.\n- Once they have sorted it out, press Check now.",
@@ -191,20 +228,27 @@ func TestStateOf(t *testing.T) {
 		{
 			"the key is dead", linked(in(connection.ActionRequired, "unauthorized", carrier.OutcomeUnauthorized), func(c *connection.Connection) {
 				c.Previous = connection.PreviousCredentials{SecretVersion: "v", LastFour: "7c8d", Until: now.Add(72 * time.Hour)}
-			}), health.Breaker{}, pages.ToneAct, pages.TurnYou, pages.State{MayCheck: true, MayChange: true, MayDisconnect: true, MayRollBack: true},
+			}),
+			health.Breaker{},
+			pages.ToneAct, pages.TurnYou,
+			pages.State{MayCheck: true, MayChange: true, MayDisconnect: true, MayRollBack: true},
 			"[Your turn] Australia Post does not accept this API key and secret\nIt last worked yesterday, 1:20 pm.\n" +
 				"You can go back to your previous key, which ends in 7c8d, until 17 Mar 2027.\n- Check for typing errors, such as 1, l and I.\n" +
 				"- In the developer centre open Projects, Services, turn on all switches and press Update: a new key works only then.\n" +
 				"- Use a production key of the Shipping and Tracking API v1; test-bed, Postage Assessment and v2 credentials look alike and do not work here.",
 		},
 		{
-			"the key is dead, and then an outage", linked(in(connection.ActionRequired, "unknown_account", carrier.OutcomeTimeout)), health.Breaker{}, pages.ToneAct, pages.TurnYou, works,
+			"the key is dead, and then an outage", linked(in(connection.ActionRequired, "unknown_account", carrier.OutcomeTimeout)),
+			health.Breaker{},
+			pages.ToneAct, pages.TurnYou, works,
 			"[Your turn] Australia Post does not find this account for the API key\nIt last worked yesterday, 1:20 pm.\nAt the latest check Australia Post did not answer.\n" +
 				"- Check the number: 10 digits for Australia Post, 8 for StarTrack, leading zeros included.\n- Check that it was connected as the right carrier.\n" +
 				"- If they are right, call Australia Post on 13 21 31 or the account manager.",
 		},
 		{
-			"we have lost the key", linked(in(connection.ActionRequired, "credentials_missing", carrier.OutcomeNoCredentials)), health.Breaker{}, pages.ToneAct, pages.TurnUs, works,
+			"we have lost the key", linked(in(connection.ActionRequired, "credentials_missing", carrier.OutcomeNoCredentials)),
+			health.Breaker{},
+			pages.ToneAct, pages.TurnUs, works,
 			"[Our turn] This service no longer holds the credentials of the connection\nIt last worked yesterday, 1:20 pm.\n- Ask Acme Ships for help.\n" +
 				"- Giving the connection its API key and secret again makes it work.",
 		},

@@ -122,6 +122,12 @@ func (tab *Tab) Screenshot(path string) {
 	}
 }
 
+// Window returns what the window shows of the page, as PNG.
+func (tab *Tab) Window() []byte {
+	tab.test.Helper()
+	return run(tab, chromedp.CaptureScreenshot())
+}
+
 // hear notes what the browser reports. It runs inside the loop that reads the browser's messages.
 func (tab *Tab) hear(event any) {
 	tab.mu.Lock()

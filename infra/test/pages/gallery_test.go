@@ -49,8 +49,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// zoomed are the fixtures that are looked at at 200 %, too: a form, a text, a page of facts.
-var zoomed = []string{"sign-in-refused", "help-key", "account-crowded"}
+// zoomed are the fixtures that are looked at at 200 %, too: a form, a text, facts, pictures.
+var zoomed = []string{"sign-in-refused", "help-key", "account-crowded", "connection-crowded"}
 
 // widths of a phone and of a desk.
 var widths = []int{320, 1100}

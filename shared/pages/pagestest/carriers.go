@@ -218,7 +218,8 @@ func timelines() []Fixture {
 	}
 	check := history(1, fine)[0]
 	check.Changes = []connection.Difference{
-		{Type: connection.ChangedValidTo, From: "2027-04-04", To: "2028-04-04"}, {Type: connection.ProductAdded, ProductID: "7D55", To: "PARCEL POST + SIGNATURE"},
+		{Type: connection.ChangedValidTo, From: "2027-04-04", To: "2028-04-04"},
+		{Type: connection.ProductAdded, ProductID: "7D55", To: "PARCEL POST + SIGNATURE"},
 		{Type: connection.ChangedField, Field: "details.lodgement_postcode"},
 	}
 	entries = append(entries, pages.EntryOfCheck(c.Carrier, check))

@@ -51,7 +51,7 @@ type query struct {
 	including bool   // to belongs to the range
 	start     *entry // the page begins after it; nil: at the first one
 	backward  bool
-	limit     int // -1: none
+	limit     int      // -1: none
 	shown     []string // attributes; nil: all
 }
 
