@@ -197,7 +197,7 @@ func forms() []Fixture {
 		{"link-startrack", pages.LinkCarrier(pages.LinkPage{Frame: f.Titled("Link StarTrack"), Carrier: carrier.StarTrack, FormID: "f"})},
 		{"link-mistaken", pages.LinkCarrier(pages.LinkPage{Frame: mistaken, Carrier: carrier.AustraliaPost, FormID: "f", Values: pages.Submitted{"account_number": {"123450"}}})},
 		{"link-refused", pages.LinkCarrier(pages.LinkPage{Frame: failed(f, dead), Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Refused: dead})},
-		{"link-outage", pages.LinkCarrier(pages.LinkPage{Frame: failed(f, down), Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Refused: down, Kept: "1773462000.c2VhbGVk"})},
+		{"link-outage", pages.LinkCarrier(pages.LinkPage{Frame: f, Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Refused: down, Kept: "1773462000.c2VhbGVk"})},
 		{"link-taken", pages.LinkCarrier(pages.LinkPage{Frame: taken, Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Existing: c.ID})},
 		{"link-working", pages.StillWorking(f, "/portal/carriers")},
 		{"change", pages.ChangeCarrier(pages.ChangePage{Frame: f.Titled("Change your Australia Post account"), Connection: c, FormID: "f", Values: change})},
