@@ -236,7 +236,7 @@ func timelines() []Fixture {
 	wrong.Problems = fault.ListOf(fault.Field(fault.Invalid, "from", "Please enter a date, such as 2027-03-14."))
 	return []Fixture{
 		{"timeline", pages.Timeline(pages.TimelinePage{Frame: f, Connection: c, Kind: pages.KindAll, Entries: entries, Older: map[string][]string{"after": {"x.y"}}})},
-		{"timeline-nothing", pages.Timeline(pages.TimelinePage{Frame: wrong, Connection: c, Kind: pages.KindKey, From: "x"})},
+		{"timeline-nothing", pages.Timeline(pages.TimelinePage{Frame: wrong, Connection: c, Kind: pages.KindKey})},
 		{"timeline-without-table", pages.Timeline(pages.TimelinePage{Frame: f, Connection: c, Kind: pages.KindAll, NoChecks: true, NoEvents: true})},
 	}
 }
