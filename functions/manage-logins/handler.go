@@ -62,7 +62,7 @@ func (h *handler) invite(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			return nil, fault.Field(fault.State, "deliver", "This service sends no mail; use deliver none and hand over the invitation_url.")
 		}
 		show := func(issued *signin.Issued) *httpapi.Response {
-			body := views.Invitation{AccountID: a.ID, Email: issued.Email, Deliver: deliver, ExpiresAt: httpapi.Time(issued.ExpiresAt)}
+			body := views.Invitation{AccountID: a.ID, Email: issued.Email, Delivered: deliver, ExpiresAt: httpapi.Time(issued.ExpiresAt)}
 			if deliver == deliverNone {
 				body.InvitationURL = httpapi.Text(pageURL(req, "/portal/invitation/", issued))
 			}

@@ -156,7 +156,7 @@ func TestUnknownRoutesAreRefused(t *testing.T) {
 			known++
 		}
 	}
-	if known != 47 {
+	if known != 52 {
 		t.Errorf("%d routes", known)
 	}
 }
