@@ -311,7 +311,7 @@ func TestPortalInvitation(t *testing.T) {
 	a := api.call(t, request{
 		method: http.MethodPost, path: accountsPath + "/" + strconv.FormatInt(o.ID, 10) + "/login_invitations", key: o.partner.APIKey, body: fields{"deliver": "none"},
 	})
-	a.expect(t, http.StatusOK)
+	a.expect(t, http.StatusCreated)
 	address := decode[struct {
 		InvitationURL string `json:"invitation_url"`
 	}](t, a).InvitationURL
