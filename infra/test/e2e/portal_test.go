@@ -261,7 +261,7 @@ func TestPortalReset(t *testing.T) {
 	tab.Check()
 	tab.Fill("Email", strings.ToUpper(o.email))
 	tab.Press("Send the link")
-	tab.Expect(http.StatusOK, "Look at your mail")
+	tab.Expect(http.StatusOK, "Look at your emails")
 	tab.Check()
 	link := linkMailed(t, o.email, resetLink)
 	for range 10 {
