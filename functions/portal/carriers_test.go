@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,8 +25,8 @@ func withCarriers(tb testing.TB) *front {
 
 // showing lets merchants see their secrets.
 func showing(d *front) *front {
-	d.handler.sealer, d.handler.reveals = d.Fixture.Sealer(), true
-	d.site = &web.Site{Routes: d.handler.routes(), Assets: pages.Assets(), Error: d.problem, Now: d.Now}
+	d.sealer, d.reveals = d.Sealer(), true
+	d.site = &web.Site{Routes: d.routes(), Assets: pages.Assets(), Error: d.problem, Now: d.Now}
 	return d
 }
 
@@ -44,7 +45,7 @@ func (d *front) only(t *testing.T) connection.Connection {
 	return all[0]
 }
 
-// connections returns how many connections account 71 has, of whatever status.
+// count returns how many connections account 71 has, of whatever status.
 func (d *front) count(t *testing.T) int {
 	t.Helper()
 	all, err := d.Store.AllConnections(t.Context(), 71)
@@ -118,9 +119,7 @@ func TestLink(t *testing.T) {
 	b := d.visitor(jo)
 	wantSaid(t, b.Get("/portal"), http.StatusOK, "No carrier yet", "the API key and the API secret from the Australia Post developer centre", "How to get the key")
 	form, _ := b.Get(postPath).Form(postPath)
-	for name, values := range entered(" 0000-123400 ") {
-		form[name] = values
-	}
+	maps.Copy(form, entered(" 0000-123400 "))
 	s := b.Post(postPath, form)
 	c := d.only(t)
 	wantRedirect(t, s, carrierPath(c.ID)+"?done=linked")
@@ -152,9 +151,7 @@ func TestLinkTwiceAtOnce(t *testing.T) {
 	d := withCarriers(t)
 	b := d.visitor(jo)
 	form, _ := b.Get(postPath).Form(postPath)
-	for name, values := range entered("0000123400") {
-		form[name] = values
-	}
+	maps.Copy(form, entered("0000123400"))
 	var second *functiontest.Shown
 	d.Carrier.Meanwhile = func() { second = b.Copy().Post(postPath, form) }
 	first := b.Post(postPath, form)
@@ -180,10 +177,10 @@ func TestLinkDuringAnOutage(t *testing.T) {
 		if kept.Get("kept") == "" || kept.Get("api_key") != "" {
 			t.Fatalf("the first form is %v, want the one that saves", kept)
 		}
-		other := maps(kept, "account_number", "0000123400")
+		other := with(kept, "account_number", "0000123400")
 		wantSaid(t, b.Post(postPath, other), 422, "Please enter the key and the secret again.")
-		wantSaid(t, b.Post(postPath, maps(kept, "kept", "x")), 422, "Please enter the key and the secret again.")
-		wantSaid(t, b.Post(postPath, maps(kept, "kept", kept.Get("kept")+"AA")), 422, "Please enter the key and the secret again.")
+		wantSaid(t, b.Post(postPath, with(kept, "kept", "x")), 422, "Please enter the key and the secret again.")
+		wantSaid(t, b.Post(postPath, with(kept, "kept", kept.Get("kept")+"AA")), 422, "Please enter the key and the secret again.")
 		wantSaid(t, d.visitor(jo).Post(postPath, kept), 422, "Please enter the key and the secret again.")
 
 		s = b.Post(postPath, kept)
@@ -205,12 +202,9 @@ func TestLinkDuringAnOutage(t *testing.T) {
 	}
 }
 
-// maps returns a form with another value of one field.
-func maps(form url.Values, name, value string) url.Values {
-	other := url.Values{}
-	for n, v := range form {
-		other[n] = v
-	}
+// with returns a form with another value of one field.
+func with(form url.Values, name, value string) url.Values {
+	other := maps.Clone(form)
 	other.Set(name, value)
 	return other
 }
@@ -240,7 +234,7 @@ func TestStories(t *testing.T) {
 			if strings.HasSuffix(tc.number, "60") { // refusals are compared with other accounts
 				d.Connections.Timing.LoneRefusal = 0
 			}
-			here := carrierPath(d.Fixture.Link(tc.number).ID)
+			here := carrierPath(d.Link(tc.number).ID)
 			for range tc.checks {
 				d.Pass(10 * time.Minute)
 				wantRedirect(t, b.Submit(b.Get(here), here+"/verify", nil), here+"?done=checked")

@@ -45,7 +45,7 @@ const newKey = "0b1c2d3e-4f50-4a61-8b72-9c83ad94be05"
 func TestChange(t *testing.T) {
 	d := withCarriers(t)
 	b := d.visitor(jo)
-	linked := d.Fixture.Link("0000123400")
+	linked := d.Link("0000123400")
 	here := carrierPath(linked.ID)
 	change := func(pairs ...string) *functiontest.Shown {
 		t.Helper()
@@ -108,7 +108,7 @@ func TestChange(t *testing.T) {
 func TestRollbackRefused(t *testing.T) {
 	d := withCarriers(t)
 	b := d.visitor(jo)
-	here := carrierPath(d.Fixture.Link("0000123400").ID)
+	here := carrierPath(d.Link("0000123400").ID)
 	b.Submit(b.Get(here+"/change"), here+"/change", fields("api_key", newKey, "api_secret", "x0123456789abcdef012"))
 	page := b.Get(here + "/rollback")
 	d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
@@ -121,7 +121,7 @@ func TestRollbackRefused(t *testing.T) {
 func TestVerify(t *testing.T) {
 	d := withCarriers(t)
 	b := d.visitor(jo)
-	linked := d.Fixture.Link("0000123400")
+	linked := d.Link("0000123400")
 	here := carrierPath(linked.ID)
 	d.Pass(time.Minute)
 	form, _ := b.Get(here).Form(here + "/verify")
@@ -149,7 +149,7 @@ func TestVerify(t *testing.T) {
 func TestBusy(t *testing.T) {
 	d := withCarriers(t)
 	b := d.visitor(jo)
-	here := carrierPath(d.Fixture.Link("0000123400").ID)
+	here := carrierPath(d.Link("0000123400").ID)
 	page := b.Get(here + "/change")
 	d.Vault.Fail = func(method string) error {
 		if method == "Stage" {
@@ -166,7 +166,7 @@ func TestBusy(t *testing.T) {
 func TestDisconnect(t *testing.T) {
 	d := withCarriers(t)
 	b := d.visitor(jo)
-	linked := d.Fixture.Link("0000123400")
+	linked := d.Link("0000123400")
 	here := carrierPath(linked.ID)
 	form, _ := b.Get(here + "/disconnect").Form(here + "/disconnect")
 	d.Pass(6 * time.Minute)
@@ -242,8 +242,8 @@ func TestReveal(t *testing.T) {
 	wantSaid(t, b.Get(here+"/timeline?kind=key"), http.StatusOK, "Key and secret were shown on this page", "Somebody who was signed in here")
 
 	off := newFront(t)
-	off.handler.sealer = off.Fixture.Sealer()
-	linked := off.Fixture.Link("0000123400")
+	off.sealer = off.Sealer()
+	linked := off.Link("0000123400")
 	o := off.visitor(jo)
 	if s := o.Get(carrierPath(linked.ID)); strings.Contains(s.Text(), "Show key and secret") {
 		t.Error("the button is there although secrets are off")
@@ -255,7 +255,7 @@ func TestReveal(t *testing.T) {
 // no secret and disconnects nothing.
 func TestPartnersSession(t *testing.T) {
 	d := withCarriers(t)
-	linked := d.Fixture.Link("0000123400")
+	linked := d.Link("0000123400")
 	b := d.browser()
 	b.Enter(71)
 	here := carrierPath(linked.ID)

@@ -60,6 +60,13 @@ func (h *handler) answerRefusal(w http.ResponseWriter, r *http.Request, v *signi
 	case len(re.problems) == 0:
 		return re.err
 	}
+	if re.diagnosis != nil && isOutage(re.err) { // nothing that was entered is a problem
+		id, err := h.formID()
+		if err != nil {
+			return err
+		}
+		return web.Render(w, r, http.StatusUnprocessableEntity, page(h.frame(r, v, pages.NavCarriers), id))
+	}
 	return h.askAgain(w, r, v, re.problems, page)
 }
 

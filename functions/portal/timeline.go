@@ -29,6 +29,13 @@ func (h *handler) timelinePage(w http.ResponseWriter, r *http.Request, v *signin
 	q, problems := parseTimeline(query, pages.ZoneOf(v.Account.OriginCountryCode))
 	p := pages.TimelinePage{Frame: f, Connection: v.Connection, Kind: q.kind, From: query.Get("from"), To: query.Get("to")}
 	if len(problems) > 0 {
+		for _, wrong := range problems { // a field of dates holds no other text
+			if wrong.Field == "from" {
+				p.From = ""
+			} else {
+				p.To = ""
+			}
+		}
 		p.Frame.Problems = problems
 		return web.Render(w, r, http.StatusUnprocessableEntity, pages.Timeline(p))
 	}

@@ -71,8 +71,8 @@ func all(t *testing.T, b *functiontest.Browser, path string) (found []string, pa
 // TestTimeline: every check and every event is there once, the latest first, over pages.
 func TestTimeline(t *testing.T) {
 	d := withCarriers(t)
-	c := d.Fixture.Link("0000123400")
-	other := d.Fixture.Link("0000456700")
+	c := d.Link("0000123400")
+	other := d.Link("0000456700")
 	d.checked(t, &c, 60)
 	for i := range 60 {
 		d.checked(t, &c, 1)
@@ -138,7 +138,7 @@ func TestHistories(t *testing.T) {
 		says   string
 	}{{0, "No checks in the last 90 days."}, {1, "Of the last 90 days"}, {2160, "Of the last 90 days, 90 worked"}} {
 		d := withCarriers(t)
-		c := d.Fixture.Link("0000123400")
+		c := d.Link("0000123400")
 		if tc.checks == 0 {
 			d.Pass(91 * 24 * time.Hour)
 		}
@@ -155,9 +155,9 @@ func TestHistories(t *testing.T) {
 // parcels that are under way.
 func TestOverviewSoon(t *testing.T) {
 	d := withCarriers(t)
-	c := d.Fixture.Link("0000123411")
+	c := d.Link("0000123411")
 	for ends, replaced := range map[time.Duration]int64{29 * 24 * time.Hour: 0, 31 * 24 * time.Hour: 0, time.Hour: 99} {
-		key, err := account.MakeKey(d.handler.random, account.APIKey{
+		key, err := account.MakeKey(d.random, account.APIKey{
 			PartnerID: 5, AccountID: 71, Environment: carrier.Production, Description: "Shop " + ends.String(), CreatedAt: d.Now(), ExpiresAt: d.Now().Add(ends), ReplacedBy: replaced,
 		})
 		if err == nil {

@@ -33,6 +33,9 @@ func (p *ConnectionPage) frame() Frame {
 	return f
 }
 
+// productsOpen is how many products of a contract are shown without a click.
+const productsOpen = 12
+
 // products are the products of the contract, those that are valid first.
 func (p *ConnectionPage) products() []connection.Product {
 	all := slices.Clone(p.Contract.Products)

@@ -197,7 +197,7 @@ func forms() []Fixture {
 		{"link-startrack", pages.LinkCarrier(pages.LinkPage{Frame: f.Titled("Link StarTrack"), Carrier: carrier.StarTrack, FormID: "f"})},
 		{"link-mistaken", pages.LinkCarrier(pages.LinkPage{Frame: mistaken, Carrier: carrier.AustraliaPost, FormID: "f", Values: pages.Submitted{"account_number": {"123450"}}})},
 		{"link-refused", pages.LinkCarrier(pages.LinkPage{Frame: failed(f, dead), Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Refused: dead})},
-		{"link-outage", pages.LinkCarrier(pages.LinkPage{Frame: failed(f, down), Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Refused: down, Kept: "1773462000.c2VhbGVk"})},
+		{"link-outage", pages.LinkCarrier(pages.LinkPage{Frame: f, Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Refused: down, Kept: "1773462000.c2VhbGVk"})},
 		{"link-taken", pages.LinkCarrier(pages.LinkPage{Frame: taken, Carrier: carrier.AustraliaPost, FormID: "f", Values: values, Existing: c.ID})},
 		{"link-working", pages.StillWorking(f, "/portal/carriers")},
 		{"change", pages.ChangeCarrier(pages.ChangePage{Frame: f.Titled("Change your Australia Post account"), Connection: c, FormID: "f", Values: change})},
@@ -236,7 +236,7 @@ func timelines() []Fixture {
 	wrong.Problems = fault.ListOf(fault.Field(fault.Invalid, "from", "Please enter a date, such as 2027-03-14."))
 	return []Fixture{
 		{"timeline", pages.Timeline(pages.TimelinePage{Frame: f, Connection: c, Kind: pages.KindAll, Entries: entries, Older: map[string][]string{"after": {"x.y"}}})},
-		{"timeline-nothing", pages.Timeline(pages.TimelinePage{Frame: wrong, Connection: c, Kind: pages.KindKey, From: "x"})},
+		{"timeline-nothing", pages.Timeline(pages.TimelinePage{Frame: wrong, Connection: c, Kind: pages.KindKey})},
 		{"timeline-without-table", pages.Timeline(pages.TimelinePage{Frame: f, Connection: c, Kind: pages.KindAll, NoChecks: true, NoEvents: true})},
 	}
 }
