@@ -172,7 +172,7 @@ func TestEmail(t *testing.T) {
 	}
 	s := b.Submit(b.Get(emailPath), emailPath, fields("email", "new@example.com"))
 	wantRedirect(t, s, accountPath+"?done=email_mail_sent")
-	wantSaid(t, b.Follow(s), http.StatusOK, "We have sent a mail to the new address.", jo)
+	wantSaid(t, b.Follow(s), http.StatusOK, "We have sent an email to the new address.", jo)
 	var path string
 	for _, m := range d.Mails.Take() {
 		switch {

@@ -220,7 +220,7 @@ func TestReveal(t *testing.T) {
 	b.Submit(b.Get("/portal/confirm?next="+here), "/portal/confirm", fields("password", functiontest.Password))
 	for range 3 {
 		s := b.Submit(b.Get(here), here+"/reveal", nil)
-		wantSaid(t, s, http.StatusOK, "Keep these to yourself", "We have mailed you")
+		wantSaid(t, s, http.StatusOK, "Keep these to yourself", "We have sent you an email")
 		if !strings.Contains(s.Body, shownKey) || !strings.Contains(s.Body, shownSecret) || s.Header.Get("Cache-Control") != "no-store" || strings.Count(s.Body, " readonly") != 2 {
 			t.Errorf("%v: %s", s.Header, s.Body)
 		}

@@ -684,7 +684,7 @@ func TestForgot(t *testing.T) {
 		d := newFront(t)
 		d.SignIn.Mailer = nil
 		s := d.browser().Get(forgotPath)
-		wantSaid(t, s, http.StatusOK, "We cannot send mails from here.")
+		wantSaid(t, s, http.StatusOK, "We cannot send emails from here.")
 		wantRedirect(t, d.browser().Post(forgotPath, fields("email", jo)), forgotPath)
 	})
 	t.Run("the queue fails", func(t *testing.T) {

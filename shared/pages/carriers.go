@@ -103,6 +103,14 @@ func toneOf(d *fault.Diagnosis) Tone {
 	return ToneWait
 }
 
+// refusalHeading does not repeat what the summary on top of the page says.
+func refusalHeading(f Frame, d *fault.Diagnosis, name string) string {
+	if len(f.Problems) > 0 && len(d.NextSteps) > 0 {
+		return "What to do"
+	}
+	return headlineOf(d, name)
+}
+
 func headlineOf(d *fault.Diagnosis, name string) string {
 	switch d.Category {
 	case "carrier_unavailable", "carrier_timeout":

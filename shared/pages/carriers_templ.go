@@ -677,7 +677,7 @@ func refusal(f Frame, d *fault.Diagnosis, name string) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = Notice(toneOf(d), headlineOf(d, name)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var27), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Notice(toneOf(d), refusalHeading(f, d, name)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var27), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

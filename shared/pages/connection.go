@@ -33,6 +33,11 @@ func (p *ConnectionPage) frame() Frame {
 	return f
 }
 
+// asksForKey reports whether a new key is what the connection needs.
+func (p *ConnectionPage) asksForKey() bool {
+	return p.State.MayChange && p.Connection.Status == connection.ActionRequired
+}
+
 // productsOpen is how many products of a contract are shown without a click.
 const productsOpen = 12
 
@@ -80,5 +85,5 @@ func (p *ConnectionPage) revealHint() string {
 	if p.NoMail {
 		return "We ask for your password first."
 	}
-	return "We ask for your password first, and mail you that they were shown."
+	return "We ask for your password first, and send you an email that they were shown."
 }

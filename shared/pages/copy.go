@@ -26,7 +26,7 @@ const (
 
 var doneSentences = map[Done]string{
 	DoneLinked:          "Your carrier account is connected.",
-	DoneSaved:           "Your carrier account is saved. We will check it and mail you the result.",
+	DoneSaved:           "Your carrier account is saved. We will check it and send you the result by email.",
 	DoneChanged:         "Your new details are saved and working.",
 	DoneRenamed:         "The name is saved.",
 	DoneRolledBack:      "Your previous key is back in use.",
@@ -35,11 +35,11 @@ var doneSentences = map[Done]string{
 	DoneAccountChanged:  "Your account details are saved.",
 	DonePasswordSet:     "Your password is set. You are signed in.",
 	DonePasswordChanged: "Your password is changed. Other browsers were signed out.",
-	DoneEmailMailSent:   "We have sent a mail to the new address. Follow its link to finish.",
+	DoneEmailMailSent:   "We have sent an email to the new address. Follow its link to finish.",
 	DoneEmailChanged:    "Your email address is changed.",
 	DoneSessionsEnded:   "All other browsers are signed out.",
 	DoneSignedOut:       "You are signed out.",
-	DoneSessionEnded:    "You were signed out because nothing happened for a while. Nothing was lost.",
+	DoneSessionEnded:    "You are no longer signed in here. Sign in to go on. What you saved before is safe.",
 }
 
 // DoneOf returns the word of a query if it is on the list, else none: nobody can put a

@@ -42,7 +42,7 @@ func HelpKey(f Frame) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\"><h2>What you need</h2><ul><li>A parcel contract with Australia Post (eParcel) or with StarTrack.</li><li>Its account number: 10 digits for Australia Post, 8 digits for StarTrack. Zeros in front belong to it.</li><li>An API key and its secret for that account. The steps below get you both.</li></ul><p>The key comes by mail, some days after you have asked for it.</p></section><section class=\"card\"><h2>Ask for the key</h2><ol class=\"steps\"><li>Open the Australia Post developer centre, <a href=\"https://developers.auspost.com.au\" rel=\"noreferrer\">developers.auspost.com.au</a>. Sign in with MyPost, or register.</li><li>Choose <strong>Register for a key</strong>, fill in the form and choose <strong>Complete registration</strong>.</li><li>Enter your account number. If you have several, put commas between them.</li><li>You are asked for a platform partner. ")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\"><h2>What you need</h2><ul><li>A parcel contract with Australia Post (eParcel) or with StarTrack.</li><li>Its account number: 10 digits for Australia Post, 8 digits for StarTrack. Zeros in front belong to it.</li><li>An API key and its secret for that account. The steps below get you both.</li></ul><p>The key comes by email, some days after you have asked for it.</p></section><section class=\"card\"><h2>Ask for the key</h2><ol class=\"steps\"><li>Open the Australia Post developer centre, <a href=\"https://developers.auspost.com.au\" rel=\"noreferrer\">developers.auspost.com.au</a>. Sign in with MyPost, or register.</li><li>Choose <strong>Register for a key</strong>, fill in the form and choose <strong>Complete registration</strong>.</li><li>Enter your account number. If you have several, put commas between them.</li><li>You are asked for a platform partner. ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -70,7 +70,7 @@ func HelpKey(f Frame) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</li></ol></section><section class=\"card\"><h2>When the mail is there</h2><ol class=\"steps\"><li>It brings a PDF that is locked. The password is your customer number, which Australia Post calls APCN. You find it in the developer centre, under <strong>Profile</strong>, <strong>Personal details</strong>.</li><li>In the PDF are your account number, an <em>API username</em> and an <em>API password</em>. The API username is what we call the <strong>API key</strong>; the API password is the <strong>API secret</strong>.</li><li>In the developer centre open <strong>Projects</strong>, then <strong>Services</strong>. Turn on all switches and press <strong>Update</strong>. A new key works only after that.</li><li>Copy number, key and secret into our form. Blanks around them do no harm.</li></ol></section><section class=\"card\"><h2>If it doesn't work</h2>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</li></ol></section><section class=\"card\"><h2>When the email is there</h2><ol class=\"steps\"><li>It brings a PDF that is locked. The password is your customer number, which Australia Post calls APCN. You find it in the developer centre, under <strong>Profile</strong>, <strong>Personal details</strong>.</li><li>In the PDF are your account number, an <em>API username</em> and an <em>API password</em>. The API username is what we call the <strong>API key</strong>; the API password is the <strong>API secret</strong>.</li><li>In the developer centre open <strong>Projects</strong>, then <strong>Services</strong>. Turn on all switches and press <strong>Update</strong>. A new key works only after that.</li><li>Copy number, key and secret into our form. Spaces around them do no harm.</li></ol></section><section class=\"card\"><h2>If it doesn't work</h2>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -164,7 +164,7 @@ func HelpKey(f Frame) templ.Component {
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "Call Australia Post on 13 21 31, or your account manager there.")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "Call Australia Post on 13&nbsp;21&nbsp;31, or your account manager there.")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

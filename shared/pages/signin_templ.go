@@ -251,7 +251,7 @@ func Forgot(f Frame, in ForgotForm) templ.Component {
 			}
 			ctx = templ.InitializeContext(ctx)
 			if in.NoMail {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<p>We cannot send mails from here. Ask the platform that you ship with for a new invitation. Its link lets you set a new password.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<p>We cannot send emails from here. Ask the platform that you ship with for a new invitation. Its link lets you set a new password.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -357,7 +357,7 @@ func ForgotSent(f Frame) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = Notice(ToneGood, "If that address has an account, a mail is on its way").Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Notice(ToneGood, "If that address has an account, an email is on its way").Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -379,7 +379,7 @@ func ForgotSent(f Frame) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = Layout(f.Titled("Look at your mail")).Render(templ.WithChildren(ctx, templ_7745c5c3_Var13), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Layout(f.Titled("Look at your emails")).Render(templ.WithChildren(ctx, templ_7745c5c3_Var13), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -565,7 +565,7 @@ func VerifyEmail(f Frame, in VerifyForm) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "</strong>, and our mails go there. Every browser that is signed in will be signed out.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "</strong>, and our emails go there. Every browser that is signed in will be signed out.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

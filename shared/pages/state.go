@@ -209,13 +209,14 @@ func (w stating) degraded() State {
 		headline = strings.TrimSuffix(w.say(d.LikelyCause), ".")
 	}
 	s := w.waiting(headline)
+	s.Explanation = []string{notYourKey}
 	if w.b.Open {
 		s.Explanation = append(s.Explanation, w.everybody())
 	}
 	if !w.c.VerifiedAt.IsZero() {
 		s.Explanation = append(s.Explanation, "Your connection last worked "+w.at(w.c.VerifiedAt)+".")
 	}
-	s.Explanation = append(s.Explanation, notYourKey, w.nextCheck())
+	s.Explanation = append(s.Explanation, w.nextCheck())
 	return s
 }
 
@@ -325,6 +326,9 @@ func Say(text string, name carrier.Name, partner string) string {
 		"The carrier's", possessive(own), "the carrier's", possessive(own), "The carrier ", own+" ", "the carrier ", own+" ",
 		"connect it as startrack", "link it as StarTrack", "Connect it as startrack", "Link it as StarTrack",
 		"connect it as australia_post", "link it as Australia Post", "Connect it as australia_post", "Link it as Australia Post",
+		"the credentials were not refused", "your key was not refused", "v2 credentials", "v2 keys",
+		"holds the credentials of the connection", "has your key and secret",
+		"Giving the connection its API key and secret again makes it work.", "Enter your API key and secret again, and it works.",
 		"account_number", "the account number", "api_key", "the API key", "api_secret", "the API secret", "nickname", "the name",
 		"charge account number", "account number", "charge account", "account",
 	).Replace(text)

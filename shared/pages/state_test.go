@@ -117,7 +117,7 @@ func TestStateOf(t *testing.T) {
 			health.Breaker{},
 			pages.ToneWait, pages.TurnCarrier,
 			pages.State{MayChange: true, MayDisconnect: true},
-			"[Australia Post's turn] Australia Post accepts no more requests for now\nYour connection last worked yesterday, 1:20 pm.\n" + notYours +
+			"[Australia Post's turn] Australia Post accepts no more requests for now\n" + notYours + "\nYour connection last worked yesterday, 1:20 pm." +
 				"\nWe check it again in 5 minutes.\nAustralia Post asked us to wait. You can check again in 10 minutes.",
 		},
 		{
@@ -202,18 +202,19 @@ func TestStateOf(t *testing.T) {
 			"an outage", linked(in(connection.Degraded, "timeout", carrier.OutcomeTimeout)),
 			health.Breaker{},
 			pages.ToneWait, pages.TurnCarrier, works,
-			"[Australia Post's turn] Australia Post isn't answering\nYour connection last worked yesterday, 1:20 pm.\n" + notYours + "\nWe check it again in 5 minutes.",
+			"[Australia Post's turn] Australia Post isn't answering\n" + notYours + "\nYour connection last worked yesterday, 1:20 pm.\nWe check it again in 5 minutes.",
 		},
 		{
 			"an outage for everyone", linked(in(connection.Degraded, "unavailable", carrier.OutcomeUnavailable)), open(), pages.ToneWait, pages.TurnCarrier, works,
-			"[Australia Post's turn] Australia Post isn't answering\nAustralia Post began to have trouble 20 minutes ago, with everyone who uses it here, not just with you.\n" +
-				"Your connection last worked yesterday, 1:20 pm.\n" + notYours + "\nWe check it again in 5 minutes.",
+			"[Australia Post's turn] Australia Post isn't answering\n" + notYours +
+				"\nAustralia Post began to have trouble 20 minutes ago, with everyone who uses it here, not just with you.\n" +
+				"Your connection last worked yesterday, 1:20 pm.\nWe check it again in 5 minutes.",
 		},
 		{
 			"an answer that is our fault", linked(in(connection.Degraded, "unexpected_rejection", carrier.OutcomeUnexpected)),
 			health.Breaker{},
 			pages.ToneWait, pages.TurnUs, works,
-			"[Our turn] Australia Post rejected the request for a reason that this service does not know\nYour connection last worked yesterday, 1:20 pm.\n" + notYours + "\nWe check it again in 5 minutes.",
+			"[Our turn] Australia Post rejected the request for a reason that this service does not know\n" + notYours + "\nYour connection last worked yesterday, 1:20 pm.\nWe check it again in 5 minutes.",
 		},
 		{
 			"the contract has ended", linked(in(connection.Restricted, connection.ReasonContractExpired, carrier.OutcomeOK), func(c *connection.Connection) {
@@ -235,7 +236,7 @@ func TestStateOf(t *testing.T) {
 			"[Your turn] Australia Post does not accept this API key and secret\nIt last worked yesterday, 1:20 pm.\n" +
 				"You can go back to your previous key, which ends in 7c8d, until 17 Mar 2027.\n- Check for typing errors, such as 1, l and I.\n" +
 				"- In the developer centre open Projects, Services, turn on all switches and press Update: a new key works only then.\n" +
-				"- Use a production key of the Shipping and Tracking API v1; test-bed, Postage Assessment and v2 credentials look alike and do not work here.",
+				"- Use a production key of the Shipping and Tracking API v1; test-bed, Postage Assessment and v2 keys look alike and do not work here.",
 		},
 		{
 			"the key is dead, and then an outage", linked(in(connection.ActionRequired, "unknown_account", carrier.OutcomeTimeout)),
@@ -249,8 +250,8 @@ func TestStateOf(t *testing.T) {
 			"we have lost the key", linked(in(connection.ActionRequired, "credentials_missing", carrier.OutcomeNoCredentials)),
 			health.Breaker{},
 			pages.ToneAct, pages.TurnUs, works,
-			"[Our turn] This service no longer holds the credentials of the connection\nIt last worked yesterday, 1:20 pm.\n- Ask Acme Ships for help.\n" +
-				"- Giving the connection its API key and secret again makes it work.",
+			"[Our turn] This service no longer has your key and secret\nIt last worked yesterday, 1:20 pm.\n- Ask Acme Ships for help.\n" +
+				"- Enter your API key and secret again, and it works.",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -261,7 +261,7 @@ func TestPortalReset(t *testing.T) {
 	tab.Check()
 	tab.Fill("Email", strings.ToUpper(o.email))
 	tab.Press("Send the link")
-	tab.Expect(http.StatusOK, "Look at your mail")
+	tab.Expect(http.StatusOK, "Look at your emails")
 	tab.Check()
 	link := linkMailed(t, o.email, resetLink)
 	for range 10 {
@@ -318,7 +318,7 @@ func TestPortalInvitation(t *testing.T) {
 	a := api.call(t, request{
 		method: http.MethodPost, path: accountsPath + "/" + strconv.FormatInt(o.ID, 10) + "/login_invitations", key: o.partner.APIKey, body: fields{"deliver": "none"},
 	})
-	a.expect(t, http.StatusOK)
+	a.expect(t, http.StatusCreated)
 	address := decode[struct {
 		InvitationURL string `json:"invitation_url"`
 	}](t, a).InvitationURL
