@@ -79,7 +79,7 @@ func (s partnerSettings) TestConcurrent() {
 		})
 	}
 	all.Wait()
-	s.equal("replacements", made.Load(), 1)
+	s.equal("replacements", made.Load(), int64(1))
 	if got := must(s.Settings(s.Context(), id)); got.Version != 1 || !slices.Contains(names, got.DisplayName) {
 		s.Errorf("settings = %+v", got)
 	}
