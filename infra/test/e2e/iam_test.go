@@ -161,6 +161,11 @@ func iamIsEnforced(ctx context.Context) error {
 		return nil // this part of the suite links nothing
 	}
 	var errs []error
+	for function := range service.FunctionNames {
+		if _, known := may[function]; !known {
+			errs = append(errs, fmt.Errorf("nothing says what the role of %s may", function))
+		}
+	}
 	for function, allowed := range may {
 		cfg, err := asRoleOf(ctx, function)
 		if err != nil {
