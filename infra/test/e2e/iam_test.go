@@ -42,7 +42,7 @@ var may = map[string][]string{
 	"manage-connections":      {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
 	"manage-parcels":          {"DeleteItem", "Query", "read the service secret"},
-	"portal":                  {"DeleteItem", "Query", "Query events", "read the service secret", "read a carrier secret", "delete a carrier secret"},
+	"portal":                  {"DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"manage-logins":           {"GetItem", "DeleteItem", "read the service secret"},
 	"track-parcels":           {"DeleteItem", "Query", "Query what is due", "read a carrier secret"},
 	"publish-events":          {"put an event on the bus"},
