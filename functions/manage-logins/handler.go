@@ -10,6 +10,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/outbound"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
@@ -30,7 +31,8 @@ type handler struct {
 	settings *account.SettingsService
 	logins   logins
 	mails    bool // mail is on
-	answers  httpapi.Find
+	claims   httpapi.Claims
+	answers  httpapi.Find // finds stored answers
 	sealer   httpapi.Sealer
 	urls     outbound.Rules
 	now      func() time.Time
@@ -42,19 +44,25 @@ const (
 	deliverNone   = "none" // the partner hands over the URL
 )
 
-// invite invites the owner of an account to set a password. Errors: those of Request.JSON and
-// signin.Service.Invite; fault.State for a mail while mail is off.
+// invite invites the owner of an account to set a password. The mail is no part of the
+// transaction, so a repetition must find the key claimed before it queues another one. Errors:
+// those of Request.JSON and signin.Service.Invite; fault.State for a mail while mail is off.
 func (h *handler) invite(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.auth.PartnerChange(ctx, req, h.accounts.Find, h.sealer, h.answers, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
+	caller, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
+	if err != nil {
+		return nil, err
+	}
+	now := h.now()
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller, now, invocation.Lease(ctx, now), func(change *httpapi.Change) (*httpapi.Response, error) {
 		deliver := deliverByMail
-		if err := req.JSON(httpapi.String("deliver", &deliver, cleanDeliver)); err != nil {
+		if err := req.JSON(httpapi.String("deliver", &deliver, cleanDeliver)); err != nil && !fault.Is(err, fault.BodyRequired) {
 			return nil, err
 		}
 		if deliver == deliverByMail && !h.mails {
 			return nil, fault.Field(fault.State, "deliver", "This service sends no mail; use deliver none and hand over the invitation_url.")
 		}
 		show := func(issued *signin.Issued) *httpapi.Response {
-			body := views.Invitation{AccountID: a.ID, Email: issued.Email, Deliver: deliver, ExpiresAt: httpapi.Time(issued.ExpiresAt)}
+			body := views.Invitation{AccountID: a.ID, Email: issued.Email, Delivered: deliver, ExpiresAt: httpapi.Time(issued.ExpiresAt)}
 			if deliver == deliverNone {
 				body.InvitationURL = httpapi.Text(pageURL(req, "/portal/invitation/", issued))
 			}

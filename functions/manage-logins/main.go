@@ -7,11 +7,15 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"carrierlink/shared/account"
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/outbound"
+	"carrierlink/shared/queue"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/vault"
 )
 
@@ -26,11 +30,16 @@ func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := construct.From(env)
 	table, sealer := parts.Table(), parts.Sealer()
 	h := &handler{
-		auth: parts.Auth(), accounts: parts.Accounts(), loader: table, answers: table.Idempotency, sealer: sealer, now: time.Now,
+		auth: parts.Auth(), accounts: parts.Accounts(), loader: table, claims: table, answers: table.Idempotency, sealer: sealer, now: time.Now,
 		settings: &account.SettingsService{Store: table, Now: time.Now, Random: rand.Reader},
 		urls:     outbound.Rules{AllowLoopback: parts.AllowLoopback()},
-		// logins: set by the signin service
 	}
+	// No password is set or checked here, and no session starts: what that needs is not linked.
+	logins := &signin.Service{Store: table, Now: time.Now, Random: rand.Reader}
+	if url := env.Optional("MAIL_QUEUE_URL"); url != "" {
+		logins.Mailer, h.mails = queue.NewMails(sqs.NewFromConfig(parts.AWS()), url, sealer), true
+	}
+	h.logins = logins
 	return h, parts.APIWithLinks(h.routes()...), parts.ServiceSecret()
 }
 

@@ -28,6 +28,7 @@ var functions = []struct {
 	{"track-shipments", 1.45, 1.5},
 	{"manage-parcels", 1.45, 1.5},
 	{"track-parcels", 1.45, 1.5},
+	{"manage-logins", 1.45, 1.5},
 	{"portal", 1.75, 1.5},
 	{"publish-events", 1.45, 1.5},
 	{"queue-deliveries", 1.45, 1.5},

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // for machines without time zones
 
 	"carrierlink/shared/account"
 )
@@ -67,7 +68,8 @@ func TestZoneOf(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(zones[1:]) {
-		code, zone, _ := strings.Cut(strings.TrimSpace(line), " ")
+		code, rest, _ := strings.Cut(line, " ")
+		zone, _, _ := strings.Cut(rest, " ")
 		if got := ZoneOf(code).String(); got != zone {
 			t.Errorf("ZoneOf(%q) = %s, want %s", code, got, zone)
 		}
@@ -78,6 +80,29 @@ func TestZoneOf(t *testing.T) {
 	for code, want := range map[string]string{"AU": "Sydney time", "US": "New York time"} {
 		if got := (Frame{Zone: ZoneOf(code)}).zoneWords(); got != want {
 			t.Errorf("zoneWords() in %s = %q, want %q", code, got, want)
+		}
+	}
+}
+
+// TestZoneRules: each zone's clocks change when those of the time zone database do, until 2040.
+func TestZoneRules(t *testing.T) {
+	from, until := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)
+	for line := range strings.Lines(zones[1:]) {
+		zone := ZoneOf(line[:2])
+		real, err := time.LoadLocation(zone.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := from; !at.IsZero() && at.Before(until); {
+			gotName, gotOffset := at.In(zone).Zone()
+			wantName, wantOffset := at.In(real).Zone()
+			_, gotEnd := at.In(zone).ZoneBounds()
+			_, wantEnd := at.In(real).ZoneBounds()
+			if gotName != wantName || gotOffset != wantOffset || !gotEnd.Equal(wantEnd) {
+				t.Errorf("%s at %s = %s %d until %s, want %s %d until %s", zone, at, gotName, gotOffset, gotEnd, wantName, wantOffset, wantEnd)
+				break
+			}
+			at = wantEnd
 		}
 	}
 }

@@ -56,7 +56,7 @@ func SettingsFields(s *account.Settings, checkURL func(field, s string) *fault.E
 type Invitation struct {
 	AccountID     int64   `json:"account_id"`
 	Email         string  `json:"email"`
-	Deliver       string  `json:"deliver"`
+	Delivered     string  `json:"delivered"`
 	ExpiresAt     *string `json:"expires_at"`
 	InvitationURL *string `json:"invitation_url"` // null if it was mailed
 }

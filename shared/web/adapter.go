@@ -13,8 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
-
-	"carrierlink/shared/fault"
 )
 
 // requestOf makes the request of an event. The error, fault.Invalid for a body that cannot be
@@ -33,7 +31,7 @@ func requestOf(ctx context.Context, event events.APIGatewayProxyRequest) (*http.
 	var err error
 	if event.IsBase64Encoded {
 		if body, err = base64.StdEncoding.DecodeString(event.Body); err != nil {
-			body, err = nil, &fault.Error{Kind: fault.Invalid, Message: "The form cannot be read.", Cause: err}
+			body, err = nil, errUnreadable(err)
 		}
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))

@@ -32,7 +32,7 @@ func Form(r *http.Request) (url.Values, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		// The cause would quote the form, which may hold a secret.
-		return nil, fault.New(fault.Invalid, "The form cannot be read.")
+		return nil, errUnreadable(nil)
 	}
 	for name, values := range form {
 		if len(values) != 1 {
@@ -45,6 +45,11 @@ func Form(r *http.Request) (url.Values, error) {
 		}
 	}
 	return form, nil
+}
+
+// errUnreadable is for a body that cannot be decoded. The cause, which may be nil, quotes nothing of it.
+func errUnreadable(cause error) error {
+	return &fault.Error{Kind: fault.Invalid, Message: "The form cannot be read.", Cause: cause}
 }
 
 // cookieName has the prefix that makes browsers keep a cookie to one host, https and all paths.

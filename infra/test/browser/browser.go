@@ -174,13 +174,13 @@ func setScript(ctx context.Context, t *chromedp.Target, on bool) error {
 
 // Open opens a tab with cookies of its own. Paths are below base, the address of a site without a trailing slash. The tab
 // closes with the test. Its methods end the test if a step fails.
-func (b *Browser) Open(t testing.TB, base string, v View) *Tab {
-	t.Helper()
+func (b *Browser) Open(tb testing.TB, base string, v View) *Tab {
+	tb.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	tab := &Tab{test: t, browser: b, ctx: ctx, base: base, view: v}
+	tb.Cleanup(cancel)
+	tab := &Tab{test: tb, browser: b, ctx: ctx, base: base, view: v}
 	if err := errors.Join(chromedp.Listen(ctx, tab.hear), chromedp.Do(ctx, chromedp.Func(v.apply))); err != nil {
-		t.Fatalf("opening a tab: %v", err)
+		tb.Fatalf("opening a tab: %v", err)
 	}
 	return tab
 }

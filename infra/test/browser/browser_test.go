@@ -100,7 +100,8 @@ func TestProblems(t *testing.T) {
 			map[Kind]string{Accessibility: "color-contrast (serious)"},
 		},
 		{
-			"too little contrast in the dark", `<p class="pale-when-dark">Nearly black on black</p>`, View{Dark: true},
+			"too little contrast in the dark", `<p class="pale-when-dark">Nearly black on black</p>`,
+			View{Dark: true},
 			map[Kind]string{Accessibility: "color-contrast (serious)"},
 		},
 		{
@@ -108,7 +109,8 @@ func TestProblems(t *testing.T) {
 			map[Kind]string{Layout: `the page scrolls sideways`},
 		},
 		{
-			"scrolls sideways at 200 %", `<div class="wide">400 px</div>`, View{Width: 640, Zoom: 200},
+			"scrolls sideways at 200 %", `<div class="wide">400 px</div>`,
+			View{Width: 640, Zoom: 200},
 			map[Kind]string{Layout: `the page scrolls sideways`},
 		},
 		{

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ func startHTMLChecker(ctx context.Context, jars string) (*htmlChecker, error) {
 	c := &htmlChecker{url: fmt.Sprintf("http://127.0.0.1:%d/", port), checked: map[string][]string{}}
 	c.process = exec.Command("/bin/sh", "-c", untilClosed, "sh", //nolint:noctx // ends with close
 		"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dnu.validator.servlet.bind-address=127.0.0.1",
-		"-cp", filepath.Join(jars, "*"), "nu.validator.servlet.Main", fmt.Sprint(port))
+		"-cp", filepath.Join(jars, "*"), "nu.validator.servlet.Main", strconv.Itoa(port))
 	c.process.Stdout, c.process.Stderr = &c.log, &c.log
 	if c.input, err = c.process.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("starting the HTML checker: %w", err)
@@ -114,9 +115,11 @@ func (c *htmlChecker) ask(ctx context.Context, document string) ([]string, error
 	defer response.Body.Close()
 	var answer struct {
 		Messages []struct {
-			Type, Message, Extract string
-			LastLine                        int
-		}
+			Type     string `json:"type"`
+			Message  string `json:"message"`
+			Extract  string `json:"extract"`
+			LastLine int    `json:"lastLine"`
+		} `json:"messages"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return nil, fmt.Errorf("%s: %w", response.Status, err)

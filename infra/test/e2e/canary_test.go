@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -25,7 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/local/emulator"
 )
@@ -146,7 +147,7 @@ func crawlLogs(ctx context.Context, whole bool) (lines int, err error) {
 			}
 		}
 		for _, line := range append(printed, collected...) {
-			if leaked := api.secrets.in(line, true); leaked != "" {
+			if leaked := cmp.Or(api.secrets.in(line, true), tokens.in(line, false)); leaked != "" {
 				errs = append(errs, fmt.Errorf("the log of %s holds %s", function, leaked))
 			}
 		}
@@ -270,7 +271,7 @@ func crawlItems(items []item) error {
 		for _, prefix := range []string{"HISTORY#", "HEALTH#", "EVENTS#", "WEBHOOK#", "MAILS#"} {
 			told = told || strings.HasPrefix(str(it, "pk"), prefix)
 		}
-		if leaked := api.secrets.in(text.String(), told); leaked != "" {
+		if leaked := cmp.Or(api.secrets.in(text.String(), told), tokens.in(text.String(), false)); leaked != "" {
 			errs = append(errs, fmt.Errorf("item %s %s holds %s", str(it, "pk"), str(it, "sk"), leaked))
 		}
 		if str(it, "sk") == "IDEMPOTENCY" && it["sealed"] == nil {
@@ -359,7 +360,7 @@ func sameSecretsAsConnections(ctx context.Context, items []item) error {
 	for i, rows := range [][]string{live, all} {
 		slices.Sort(rows)
 		if !slices.Equal(found[i], rows) {
-			errs = append(errs, fmt.Errorf("secrets (-) and connections (+, with deleted ones: %t) do not match:\n%s", i == 1, cmp.Diff(found[i], rows)))
+			errs = append(errs, fmt.Errorf("secrets (-) and connections (+, with deleted ones: %t) do not match:\n%s", i == 1, gocmp.Diff(found[i], rows)))
 		}
 	}
 	fmt.Fprintf(os.Stderr, "e2e found %d connections and %d secrets, %d of them scheduled for deletion\n", len(all), len(found[1]), len(found[1])-len(found[0]))

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/uuid"
 
+	"carrierlink/infra/local/stack"
 	"carrierlink/infra/test/browser"
 	"carrierlink/shared/pages"
 )
@@ -42,18 +43,24 @@ type owner struct {
 	email, password string
 }
 
-// newOwner creates an account with an email, and with a password unless without is true.
+// newOwner creates an account of production with an email, and with a password unless without is true.
 func newOwner(t *testing.T, withoutPassword bool) owner {
+	t.Helper()
+	return newOwnerOf(t, production, withoutPassword)
+}
+
+// newOwnerOf is newOwner for an account of a partner.
+func newOwnerOf(t *testing.T, p stack.Partner, withoutPassword bool) owner {
 	t.Helper()
 	o := owner{email: email(), password: newPassword()}
 	body := fields{"email": o.email, "company_name": "Blue Gum Trading"}
 	if !withoutPassword {
 		body["password"] = o.password
 	}
-	a := create(t, production.APIKey, body)
+	a := create(t, p.APIKey, body)
 	a.expect(t, http.StatusOK)
 	created := decode[createdAccount](t, a)
-	o.merchant = merchant{ID: created.AccountID, Key: created.APIKey.EncryptedAPIKey, partner: production}
+	o.merchant = merchant{ID: created.AccountID, Key: created.APIKey.EncryptedAPIKey, partner: p}
 	return o
 }
 
@@ -311,7 +318,7 @@ func TestPortalInvitation(t *testing.T) {
 	a := api.call(t, request{
 		method: http.MethodPost, path: accountsPath + "/" + strconv.FormatInt(o.ID, 10) + "/login_invitations", key: o.partner.APIKey, body: fields{"deliver": "none"},
 	})
-	a.expect(t, http.StatusOK)
+	a.expect(t, http.StatusCreated)
 	address := decode[struct {
 		InvitationURL string `json:"invitation_url"`
 	}](t, a).InvitationURL

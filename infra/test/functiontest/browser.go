@@ -57,6 +57,11 @@ func (d *Fixture) Browser(site *web.Site) *Browser {
 	}
 }
 
+// NewShown returns what a browser got from elsewhere.
+func NewShown(tb testing.TB, status int, header http.Header, body string) *Shown {
+	return &Shown{Status: status, Header: header, Body: body, Location: header.Get("Location"), t: tb}
+}
+
 // Get opens a page; target is a path below Origin with its query.
 func (b *Browser) Get(target string) *Shown {
 	b.d.t.Helper()

@@ -85,6 +85,7 @@ func pathOf(f pagestest.Fixture) string { return "/portal/" + f.Name }
 
 // gateway stands for API Gateway in front of a site.
 func gateway(t *testing.T, site *web.Site) http.HandlerFunc {
+	t.Helper()
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
