@@ -82,7 +82,7 @@ func problems() []Fixture {
 		{"carrier-down", http.StatusBadGateway, fault.New(fault.CarrierDown, "The carrier does not answer.")},
 		{"unavailable", http.StatusServiceUnavailable, fault.New(fault.Overloaded, "The table does not answer.")},
 	} {
-		all = append(all, Fixture{"problem-" + p.name, pages.Problem(frame(pages.NoNav), p.status, p.err)})
+		all = append(all, Fixture{"problem-" + p.name, pages.Problem(frame(pages.NavOverview), p.status, p.err)})
 	}
 	return append(all,
 		Fixture{"problem-signed-out", pages.Problem(outside(), http.StatusNotFound, fault.New(fault.NotFound, "There is no such page."))},
