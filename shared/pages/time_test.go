@@ -93,16 +93,14 @@ func TestZoneRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := from; !at.IsZero() && at.Before(until); {
+		// By the hour: how far ZoneBounds reaches is the database's form, not its rules.
+		for at := from; at.Before(until); at = at.Add(time.Hour) {
 			gotName, gotOffset := at.In(zone).Zone()
 			wantName, wantOffset := at.In(real).Zone()
-			_, gotEnd := at.In(zone).ZoneBounds()
-			_, wantEnd := at.In(real).ZoneBounds()
-			if gotName != wantName || gotOffset != wantOffset || !gotEnd.Equal(wantEnd) {
-				t.Errorf("%s at %s = %s %d until %s, want %s %d until %s", zone, at, gotName, gotOffset, gotEnd, wantName, wantOffset, wantEnd)
+			if gotName != wantName || gotOffset != wantOffset {
+				t.Errorf("%s at %s = %s %d, want %s %d", zone, at, gotName, gotOffset, wantName, wantOffset)
 				break
 			}
-			at = wantEnd
 		}
 	}
 }
