@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,11 +40,12 @@ func pathOf(t *testing.T, address *string) string {
 	if address == nil {
 		t.Fatal("there is no address")
 	}
-	path, ok := strings.CutPrefix(*address, service.APIURL)
+	at, ok := strings.CutPrefix(*address, service.APIURL)
 	if !ok {
 		t.Fatalf("%q is not below %s", *address, service.APIURL)
 	}
-	return path
+	tokens.add(path.Base(at))
+	return at
 }
 
 // loginsOf returns what the audit log of an owner's account says of its login, the oldest first.
