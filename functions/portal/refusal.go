@@ -37,7 +37,7 @@ func (h *handler) refusal(r *http.Request, v *signin.Visit, name carrier.Name, e
 		re.problems = fault.List{p}
 	case first.Kind == fault.CarrierConflict:
 		re.existing = first.ExistingCarrierID
-		re.problems = fault.List{fault.Field(fault.Conflict, "account_number", "You have linked this account already.")}
+		re.problems = fault.List{pages.ErrLinkedAlready()}
 	case first.Kind == fault.IdempotencyMismatch:
 		re.problems = fault.List{fault.New(fault.Invalid, "You have sent this form before, with other details. Check them, then send it once more.")}
 	case first.Kind == fault.State:

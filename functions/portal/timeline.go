@@ -121,7 +121,7 @@ func parseTimeline(query url.Values, zone *time.Location) (q timelineQuery, prob
 		}
 		at, err := time.ParseInLocation(time.DateOnly, text, zone)
 		if err != nil || at.Year() < 2000 || at.Year() > 2200 {
-			problems = append(problems, fault.Field(fault.Invalid, field, "Please enter a date, such as 2027-03-14."))
+			problems = append(problems, pages.ErrNoDate(field))
 		}
 		return at
 	}

@@ -57,6 +57,12 @@ func TestRemoteCalls(t *testing.T) {
 		expect("Partner", err, good, "Query")
 		_, _, err = s.PartnerWithSettings(ctx, partner)
 		expect("PartnerWithSettings", err, good, "BatchGetItem")
+		_, err = s.Settings(ctx, partner)
+		expect("Settings", err, good, "BatchGetItem")
+		set := account.Settings{DisplayName: "Acme", Version: 1}
+		expect("SaveSettings", s.SaveSettings(ctx, partner, account.Settings{}, set, effects.Effects{}, now), good, "TransactWriteItems")
+		expect("SaveSettings, late", s.SaveSettings(ctx, partner, account.Settings{}, set, effects.Effects{}, now), fault.Precondition, "TransactWriteItems")
+		expect("SaveSettings, unchanged", s.SaveSettings(ctx, partner, set, set, effects.Effects{}, now), good)
 		_, _, err = s.PartnerWithSettings(ctx, partner+1)
 		expect("PartnerWithSettings, absent", err, fault.NotFound, "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, partner-1, 1)
@@ -466,12 +472,13 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.FindByEmail(t.Context(), "x", time.Time{})
 	_, _ = s.LoginOf(t.Context(), 1, time.Time{})
 	_, _, _ = s.Token(t.Context(), "h", 1, time.Time{})
+	_, _ = s.Settings(t.Context(), 1)
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
 		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem", "Query",
 		"Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
 		"Query", "Query", "BatchGetItem",
-		"BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "BatchGetItem",
+		"BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "BatchGetItem", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

@@ -481,6 +481,13 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"RecordMail": func(ctx context.Context, s *store.Store) error {
 		return s.RecordMail(ctx, 1, "", mail.Sent{ID: "m-1", At: time.Unix(0, 0)})
 	},
+	"Settings": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Settings(ctx, 1)
+		return err
+	},
+	"SaveSettings": func(ctx context.Context, s *store.Store) error {
+		return s.SaveSettings(ctx, 1, account.Settings{}, account.Settings{Version: 1}, effects.Effects{}, time.Unix(0, 0))
+	},
 	"PartnerWithSettings": func(ctx context.Context, s *store.Store) error {
 		_, _, err := s.PartnerWithSettings(ctx, 1)
 		return err

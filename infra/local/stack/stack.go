@@ -83,6 +83,8 @@ type Stack struct {
 	SandboxRefreshQueueURL    string
 	DeliveryQueueURL          string
 	RefreshDeadLetterQueueURL string
+	// MailQueueURL and MailDeadLetterQueueURL are outputs, too.
+	MailQueueURL, MailDeadLetterQueueURL string
 	// EventBusName is an output too.
 	EventBusName string
 	// FunctionNames maps the folder of each function, such as "link-carrier", to its deployed name.
@@ -225,6 +227,7 @@ func (s *Stack) deploy(ctx context.Context, d deployment, door net.Listener, ste
 	s.SandboxRefreshQueueURL = deployed.outputs["SandboxRefreshQueueUrl"]
 	s.DeliveryQueueURL = deployed.outputs["DeliveryQueueUrl"]
 	s.RefreshDeadLetterQueueURL = deployed.outputs["RefreshDeadLetterQueueUrl"]
+	s.MailQueueURL, s.MailDeadLetterQueueURL = deployed.outputs["MailQueueUrl"], deployed.outputs["MailDeadLetterQueueUrl"]
 	s.EventBusName = deployed.outputs["EventBusName"]
 	s.FunctionNames = deployed.functions
 	steps.done("template.yaml is deployed: %d functions, %d routes", len(deployed.functions), deployed.routes)

@@ -6270,7 +6270,7 @@ type PartnerEntryDataChanged string
 
 // PartnerSettings What the account page and the mails show of you.
 type PartnerSettings struct {
-	// AccentColor The colour of buttons and links, `#rrggbb`. It must be dark enough to read white text on it: a contrast of at least 4.5:1
+	// AccentColor The colour of the main buttons and of the band at the top, `#rrggbb`. It must be dark enough to read white text on it: a contrast of at least 4.5:1
 	// (WCAG 2.2, 1.4.3).
 	AccentColor *string `json:"accent_color"`
 
@@ -6319,7 +6319,7 @@ type RegisterShipmentsRequestCarrierCode string
 
 // ReplaceSettingsRequest defines model for ReplaceSettingsRequest.
 type ReplaceSettingsRequest struct {
-	// AccentColor The colour of buttons and links, `#rrggbb`. It must be dark enough to read white text on it: a contrast of at least 4.5:1
+	// AccentColor The colour of the main buttons and of the band at the top, `#rrggbb`. It must be dark enough to read white text on it: a contrast of at least 4.5:1
 	// (WCAG 2.2, 1.4.3).
 	AccentColor *string `json:"accent_color,omitempty"`
 
@@ -11290,7 +11290,7 @@ type ClientInterface interface {
 	//
 	// Makes a token with which a merchant that is signed in to your platform gets to its account page without a password. With
 	// `redirect=shipengine-dashboard` the answer has the `redirect_url` to which you send the browser. The token works once, within 60
-	// seconds. The session shows that you opened it; it can link, change and disconnect carriers, and can neither show a carrier's secret
+	// seconds. The session shows that you opened it. It can link, change and check carriers; it can neither disconnect one, nor show its secret,
 	// nor change the password or the email.
 	//
 	// The names are ShipEngine's: its clients' *direct login* works here. The header `On-Behalf-Of` names the account; a merchant key is a
@@ -12785,7 +12785,7 @@ func (c *Client) RegisterShipments(ctx context.Context, params *RegisterShipment
 //
 // Makes a token with which a merchant that is signed in to your platform gets to its account page without a password. With
 // `redirect=shipengine-dashboard` the answer has the `redirect_url` to which you send the browser. The token works once, within 60
-// seconds. The session shows that you opened it; it can link, change and disconnect carriers, and can neither show a carrier's secret
+// seconds. The session shows that you opened it. It can link, change and check carriers; it can neither disconnect one, nor show its secret,
 // nor change the password or the email.
 //
 // The names are ShipEngine's: its clients' *direct login* works here. The header `On-Behalf-Of` names the account; a merchant key is a
@@ -17659,7 +17659,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Makes a token with which a merchant that is signed in to your platform gets to its account page without a password. With
 	// `redirect=shipengine-dashboard` the answer has the `redirect_url` to which you send the browser. The token works once, within 60
-	// seconds. The session shows that you opened it; it can link, change and disconnect carriers, and can neither show a carrier's secret
+	// seconds. The session shows that you opened it. It can link, change and check carriers; it can neither disconnect one, nor show its secret,
 	// nor change the password or the email.
 	//
 	// The names are ShipEngine's: its clients' *direct login* works here. The header `On-Behalf-Of` names the account; a merchant key is a
@@ -31894,7 +31894,7 @@ func (c *ClientWithResponses) RegisterShipmentsWithResponse(ctx context.Context,
 //
 // Makes a token with which a merchant that is signed in to your platform gets to its account page without a password. With
 // `redirect=shipengine-dashboard` the answer has the `redirect_url` to which you send the browser. The token works once, within 60
-// seconds. The session shows that you opened it; it can link, change and disconnect carriers, and can neither show a carrier's secret
+// seconds. The session shows that you opened it. It can link, change and check carriers; it can neither disconnect one, nor show its secret,
 // nor change the password or the email.
 //
 // The names are ShipEngine's: its clients' *direct login* works here. The header `On-Behalf-Of` names the account; a merchant key is a

@@ -43,9 +43,9 @@ const (
 // scenario is a request or an event. The test kills its function after each call.
 type scenario struct {
 	name, function string
-	arrange        func(*world)     // prepares the world; may be nil
-	event          func(*world) any // the same each time
-	statuses       []int            // allowed for the repeat; empty for an event that is not a request
+	arrange        func(*world)         // prepares the world; may be nil
+	event          func(*world) any     // the same each time
+	statuses       []int                // allowed for the repeat; empty for an event that is not a request
 	always         func(*world, string) // checks what holds at any time, also right after a kill; may be nil
 	check          func(*world, string) // checks what holds in the end
 }

@@ -43,6 +43,7 @@ var may = map[string][]string{
 	"track-shipments":         {"Query", "read a carrier secret"},
 	"manage-parcels":          {"DeleteItem", "Query", "read the service secret"},
 	"portal":                  {"DeleteItem", "Query", "Query events", "read the service secret", "read a carrier secret", "delete a carrier secret"},
+	"manage-logins":           {"GetItem", "DeleteItem", "read the service secret"},
 	"track-parcels":           {"DeleteItem", "Query", "Query what is due", "read a carrier secret"},
 	"publish-events":          {"put an event on the bus"},
 	"queue-deliveries":        {},
@@ -160,6 +161,11 @@ func iamIsEnforced(ctx context.Context) error {
 		return nil // this part of the suite links nothing
 	}
 	var errs []error
+	for function := range service.FunctionNames {
+		if _, known := may[function]; !known {
+			errs = append(errs, fmt.Errorf("nothing says what the role of %s may", function))
+		}
+	}
 	for function, allowed := range may {
 		cfg, err := asRoleOf(ctx, function)
 		if err != nil {

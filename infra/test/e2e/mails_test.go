@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"carrierlink/infra/local/stack"
 )
 
@@ -66,13 +68,18 @@ func TestMails(t *testing.T) {
 	}
 }
 
-// crawlMails searches the mails for credentials and account numbers.
+// crawlMails searches the mails for credentials and account numbers. Every mail could be sent.
 func crawlMails(ctx context.Context) error {
 	mails, err := service.Mails(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
+	dead, err := receiveAll(ctx, service.MailDeadLetterQueueURL)
+	errs = append(errs, err)
+	for _, m := range dead {
+		errs = append(errs, fmt.Errorf("a mail could not be sent: %.300s", aws.ToString(m.Body)))
+	}
 	for _, m := range mails {
 		if leaked := api.secrets.in(m.Subject+m.Text+m.HTML, true); leaked != "" {
 			errs = append(errs, fmt.Errorf("the mail %q holds %s", m.Subject, leaked))

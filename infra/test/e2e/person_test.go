@@ -374,7 +374,7 @@ func foreignCarriers(p *person, foreign string) {
 			body = url.Values{"form_id": {rand.Text()}, "nickname": {"x"}, "account_number": {"0000000000"}}.Encode()
 		}
 		ask := func(id string) map[string]string {
-			return bareShown(p.quiet(p.do(method, "/portal/carriers/"+id+page, body), request), foreign, nobodyCarrier)
+			return bareShown(p.quiet(p.do(method, "/portal/carriers/"+id+page, body), request))
 		}
 		got := ask(foreign)
 		if got["status"] != "404" {
@@ -440,7 +440,7 @@ func foreignTokens(p *person, other owner, partner stack.Partner) {
 			if method == http.MethodPost {
 				body = url.Values{"form_id": {rand.Text()}, "password": {"a good one for nobody"}}.Encode()
 			}
-			return bareShown(stranger.do(method, "/portal/"+page+"/"+token, body), token)
+			return bareShown(stranger.do(method, "/portal/"+page+"/"+token, body))
 		}
 		nobodys := made(prefix, absentID, absentID)
 		for name, token := range map[string]string{

@@ -190,7 +190,7 @@ func forms() []Fixture {
 	}
 	c := linked(previous)
 	taken := f
-	taken.Problems = fault.ListOf(fault.Field(fault.Conflict, "account_number", "You have linked this account already."))
+	taken.Problems = fault.ListOf(pages.ErrLinkedAlready())
 	change := pages.Submitted{"nickname": {c.Nickname}, "account_number": {c.AccountNumber}}
 	return []Fixture{
 		{"link", pages.LinkCarrier(pages.LinkPage{Frame: f, Carrier: carrier.AustraliaPost, FormID: "f"})},
@@ -233,7 +233,7 @@ func timelines() []Fixture {
 		}}))
 	}
 	wrong := f
-	wrong.Problems = fault.ListOf(fault.Field(fault.Invalid, "from", "Please enter a date, such as 2027-03-14."))
+	wrong.Problems = fault.ListOf(pages.ErrNoDate("from"))
 	return []Fixture{
 		{"timeline", pages.Timeline(pages.TimelinePage{Frame: f, Connection: c, Kind: pages.KindAll, Entries: entries, Older: map[string][]string{"after": {"x.y"}}})},
 		{"timeline-nothing", pages.Timeline(pages.TimelinePage{Frame: wrong, Connection: c, Kind: pages.KindKey})},

@@ -64,28 +64,28 @@ func refused(f pages.Frame, problems ...*fault.Error) pages.Frame {
 	return f.Saying(fault.ListOf(problems...))
 }
 
-// problems are the pages of errors.
+// problems are the pages of errors. They say what the status means, whatever the error says.
 func problems() []Fixture {
 	var all []Fixture
 	for _, p := range []struct {
-		name   string
-		status int
-		err    error
+		name       string
+		status     int
+		retryAfter time.Duration
 	}{
-		{"missing", http.StatusNotFound, fault.New(fault.NotFound, "There is no such page.")},
-		{"from-another-site", http.StatusForbidden, fault.New(fault.Forbidden, "This form was sent from another site.")},
-		{"not-like-that", http.StatusMethodNotAllowed, fault.New(fault.Invalid, "This page cannot be used like this.")},
-		{"conflict", http.StatusConflict, fault.New(fault.Conflict, "Something changed.")},
-		{"too-large", http.StatusRequestEntityTooLarge, fault.New(fault.TooLarge, "Too large.")},
-		{"too-often", http.StatusTooManyRequests, &fault.Error{Kind: fault.RateLimited, Message: "Too often.", RetryAfter: 3 * time.Minute}},
-		{"our-fault", http.StatusInternalServerError, errors.New("the table has lost a row")},
-		{"carrier-down", http.StatusBadGateway, fault.New(fault.CarrierDown, "The carrier does not answer.")},
-		{"unavailable", http.StatusServiceUnavailable, fault.New(fault.Overloaded, "The table does not answer.")},
+		{"missing", http.StatusNotFound, 0},
+		{"from-another-site", http.StatusForbidden, 0},
+		{"not-like-that", http.StatusMethodNotAllowed, 0},
+		{"conflict", http.StatusConflict, 0},
+		{"too-large", http.StatusRequestEntityTooLarge, 0},
+		{"too-often", http.StatusTooManyRequests, 3 * time.Minute},
+		{"our-fault", http.StatusInternalServerError, 0},
+		{"carrier-down", http.StatusBadGateway, 0},
+		{"unavailable", http.StatusServiceUnavailable, 0},
 	} {
-		all = append(all, Fixture{"problem-" + p.name, pages.Problem(frame(pages.NavOverview), p.status, p.err)})
+		all = append(all, Fixture{"problem-" + p.name, pages.Problem(frame(pages.NavOverview), p.status, &fault.Error{RetryAfter: p.retryAfter})})
 	}
 	return append(all,
-		Fixture{"problem-signed-out", pages.Problem(outside(), http.StatusNotFound, fault.New(fault.NotFound, "There is no such page."))},
+		Fixture{"problem-signed-out", pages.Problem(outside(), http.StatusNotFound, &fault.Error{})},
 		Fixture{"problem-crowded", pages.Problem(crowded(pages.NavCarriers), http.StatusServiceUnavailable, errors.New("the table does not answer"))},
 	)
 }

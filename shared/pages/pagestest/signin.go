@@ -18,14 +18,14 @@ func signIn() []Fixture {
 	f := outside()
 	done, ended := f, f
 	done.Done, ended.Done = pages.DoneSignedOut, pages.DoneSessionEnded
-	required := fault.Field(fault.Required, "email", "email is required.")
+	required := fault.Missing("email")
 	tooOften := &fault.Error{Kind: fault.RateLimited, Message: "Too often.", RetryAfter: 5 * time.Minute}
 	return []Fixture{
 		{"sign-in", pages.SignIn(f, pages.SignInForm{FormID: formID})},
 		{"sign-in-after-leaving", pages.SignIn(done, pages.SignInForm{FormID: formID})},
 		{"sign-in-after-the-end", pages.SignIn(ended, pages.SignInForm{FormID: formID, Next: "/portal/carriers"})},
 		{"sign-in-refused", pages.SignIn(refused(f, fault.New(fault.Unauthorized, "Email or password is wrong.")), pages.SignInForm{FormID: formID, Email: "jo@bluegum.example"})},
-		{"sign-in-empty", pages.SignIn(refused(f, required, fault.Field(fault.Required, "password", "password is required.")), pages.SignInForm{FormID: formID})},
+		{"sign-in-empty", pages.SignIn(refused(f, required, fault.Missing("password")), pages.SignInForm{FormID: formID})},
 		{"sign-in-too-often", pages.SignIn(refused(f, tooOften), pages.SignInForm{FormID: formID, Email: longEmail})},
 		{"forgot", pages.Forgot(f, pages.ForgotForm{FormID: formID})},
 		{"forgot-refused", pages.Forgot(refused(f, required), pages.ForgotForm{FormID: formID})},

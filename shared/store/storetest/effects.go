@@ -106,6 +106,12 @@ var writes = map[string]func(*suite) write{ // never changes
 		}
 		return writeOf(change, s.merchant(), s.deleted())
 	},
+	"SaveSettings": func(s *suite) write {
+		partnerID := s.id()
+		return writeOf(func(read account.Settings, fx effects.Effects) error {
+			return s.SaveSettings(s.Context(), partnerID, read, account.Settings{DisplayName: "Acme", Version: read.Version + 1}, fx, now)
+		}, account.Settings{}, account.Settings{Version: 7})
+	},
 	"FinishLink": func(s *suite) write {
 		c := s.intent(s.account().ID)
 		c.Status = connection.Active
