@@ -103,16 +103,13 @@ func (h *handler) endSessions(ctx context.Context, req *httpapi.Request) (*httpa
 const dashboard = "shipengine-dashboard"
 
 // ephemeral makes the token with which a partner opens the account page for a merchant.
-// Errors: those of auth.Merchant; fault.Forbidden for the account's own key; fault.Invalid for
-// another redirect.
+// Errors: those of auth.PartnerOnBehalf and signin.Service.Ephemeral; fault.Invalid for another
+// redirect.
 func (h *handler) ephemeral(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, store.Want{Now: h.now()}.LoadInto(&loaded, h.loader))
+	caller, err := h.auth.PartnerOnBehalf(ctx, req, store.Want{Now: h.now()}.LoadInto(&loaded, h.loader))
 	if err != nil {
 		return nil, err
-	}
-	if caller.Key.AccountID != 0 {
-		return nil, fault.New(fault.Forbidden, "Only a partner's key with the header On-Behalf-Of opens the account page.")
 	}
 	redirect := false
 	if problems := req.Single("redirect", func(value string) *fault.Error {

@@ -271,6 +271,8 @@ func TestEphemeralRefusals(t *testing.T) {
 	}{
 		{"no key", "nobody", "", "71", []string{"401", "unauthorized"}},
 		{"its own key", "account 71", "", "71", []string{"403", "forbidden"}},
+		{"a merchant's key, another account", "account 71", "", "99", []string{"403", "forbidden"}},
+		{"a merchant's key, no account", "account 71", "", "", []string{"403", "forbidden"}},
 		{"no account", "partner 5", "", "", []string{"400", "field_value_required On-Behalf-Of"}},
 		{"no id", "partner 5", "", "x", []string{"400", "invalid_identifier On-Behalf-Of"}},
 		{"another partner's", "partner 5", "", "81", []string{"404", "not_found"}},

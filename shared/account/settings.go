@@ -52,7 +52,7 @@ func CleanAccentColor(field, s string) (string, *fault.Error) {
 	if err != nil || len(s) != len("#rrggbb") || s[0] != '#' {
 		return "", fault.Field(fault.Invalid, field, "%s must be a colour such as #0b5cad.", field)
 	}
-	if contrastWithWhite(uint32(rgb)) < minContrast { //nolint:gosec // six hexadecimal digits
+	if contrastWithWhite(uint32(rgb)) < minContrast {
 		return "", fault.Field(fault.Invalid, field, "%s must be dark enough to read white text on it (a contrast of 4.5:1).", field)
 	}
 	return strings.ToLower(s), nil

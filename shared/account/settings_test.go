@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -233,7 +234,7 @@ func TestReplaceSettingsOvertaken(t *testing.T) {
 				return nil
 			}
 			old := s.stored(t)
-			next := account.Settings{DisplayName: "Other " + fmt.Sprint(times), Version: old.Version + 1}
+			next := account.Settings{DisplayName: "Other " + strconv.Itoa(times), Version: old.Version + 1}
 			return s.w.store.SaveSettings(t.Context(), 5, old, next, effects.Effects{}, s.clock)
 		}
 	}

@@ -111,6 +111,12 @@ func TestEachScopeAllowsItsRoutes(t *testing.T) {
 								return err
 							},
 						}
+						if !merchant { // it refuses a merchant's key with any scope
+							ways["PartnerOnBehalf"] = func() error {
+								_, err := w.auth.PartnerOnBehalf(t.Context(), requestFor(route, key), w.beside)
+								return err
+							}
+						}
 					}
 					for name, way := range ways {
 						tried++
