@@ -89,15 +89,15 @@ func TestZoneRules(t *testing.T) {
 	from, until := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)
 	for line := range strings.Lines(zones[1:]) {
 		zone := ZoneOf(line[:2])
-		real, err := time.LoadLocation(zone.String())
+		want, err := time.LoadLocation(zone.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for at := from; !at.IsZero() && at.Before(until); {
 			gotName, gotOffset := at.In(zone).Zone()
-			wantName, wantOffset := at.In(real).Zone()
+			wantName, wantOffset := at.In(want).Zone()
 			_, gotEnd := at.In(zone).ZoneBounds()
-			_, wantEnd := at.In(real).ZoneBounds()
+			_, wantEnd := at.In(want).ZoneBounds()
 			if gotName != wantName || gotOffset != wantOffset || !gotEnd.Equal(wantEnd) {
 				t.Errorf("%s at %s = %s %d until %s, want %s %d until %s", zone, at, gotName, gotOffset, gotEnd, wantName, wantOffset, wantEnd)
 				break
