@@ -89,8 +89,11 @@ func docText(address string) string {
 	return "What Australia Post says about it"
 }
 
+// triesAgain reports whether the form was sent before.
+func (p *LinkPage) triesAgain() bool { return p.Refused != nil || len(p.Frame.Problems) > 0 }
+
 func linkHeading(p LinkPage) string {
-	if p.Refused != nil || len(p.Frame.Problems) > 0 {
+	if p.triesAgain() {
 		return "Try again"
 	}
 	return "Your " + p.Carrier.FriendlyName() + " account"

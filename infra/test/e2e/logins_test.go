@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,11 +40,12 @@ func pathOf(t *testing.T, address *string) string {
 	if address == nil {
 		t.Fatal("there is no address")
 	}
-	path, ok := strings.CutPrefix(*address, service.APIURL)
+	at, ok := strings.CutPrefix(*address, service.APIURL)
 	if !ok {
 		t.Fatalf("%q is not below %s", *address, service.APIURL)
 	}
-	return path
+	tokens.add(path.Base(at))
+	return at
 }
 
 // loginsOf returns what the audit log of an owner's account says of its login, the oldest first.
@@ -170,7 +172,7 @@ func TestEphemeralToken(t *testing.T) {
 	tab.Expect(http.StatusOK, "Your account page")
 	tab.Check()
 	tab.Press("Continue to your account page")
-	tab.Expect(http.StatusOK, "Overview", "Opened by Production.", "Passwords and carrier secrets cannot be shown or changed this way.")
+	tab.Expect(http.StatusOK, "Overview", "Opened by Production.", "This way secrets cannot be shown, carriers cannot be disconnected, and email and password stay as they are.")
 	other := visit(t, browser.View{})
 	other.Go(path)
 	if got := other.Heading(); got != "This link no longer works" {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -298,17 +299,18 @@ func TestPortalReset(t *testing.T) {
 }
 
 // linkMailed waits for a mail to an address that has a link, and returns the path of the link.
-func linkMailed(t *testing.T, address string, link *regexp.Regexp) (path string) {
+func linkMailed(t *testing.T, address string, link *regexp.Regexp) (found string) {
 	t.Helper()
 	waitFor(t, deliveredWithin, func() string {
 		for _, m := range mailsTo(t, address) {
-			if path = link.FindString(m.Text); path != "" {
+			if found = link.FindString(m.Text); found != "" {
 				return ""
 			}
 		}
 		return "no mail with " + link.String() + " arrived"
 	})
-	return path
+	tokens.add(path.Base(found))
+	return found
 }
 
 // Whoever was invited by the partner sets a password and is in.
