@@ -57,8 +57,11 @@ func remoteCalls(t *calltrace.Attempt) {
 		method, path string
 		beside       []string
 	}{
-		{http.MethodPost, invitations, acct}, {http.MethodDelete, sessions, acct}, {http.MethodPost, ephemeral, acct},
-		{http.MethodGet, settingsPath, acct}, {http.MethodPut, settingsPath, own},
+		{http.MethodPost, invitations, acct},
+		{http.MethodDelete, sessions, acct},
+		{http.MethodPost, ephemeral, acct},
+		{http.MethodGet, settingsPath, acct},
+		{http.MethodPut, settingsPath, own},
 	} {
 		t.Run("a forged key, "+of.method+of.path, func(t *calltrace.Attempt) {
 			d.Transport.Reset()

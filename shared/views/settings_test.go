@@ -33,8 +33,10 @@ func TestLoginBodies(t *testing.T) {
 		"mailed invitation": {views.Invitation{AccountID: 7, Email: "a@b.c", Delivered: "mail", ExpiresAt: &at}, `{"account_id":7,"email":"a@b.c","delivered":"mail","expires_at":"` + at + `","invitation_url":null}`},
 		"invitation":        {views.Invitation{AccountID: 7, Email: "a@b.c", Delivered: "none", ExpiresAt: &at, InvitationURL: &url}, `{"account_id":7,"email":"a@b.c","delivered":"none","expires_at":"` + at + `","invitation_url":"` + url + `"}`},
 		"token":             {views.EphemeralToken{Token: "t", ExpiresAt: &at}, `{"token":"t","expires_at":"` + at + `"}`},
-		"token with its page": {views.EphemeralToken{Token: "t", RedirectURL: "https://x.example/portal/enter/t", ExpiresAt: &at},
-			`{"token":"t","redirect_url":"https://x.example/portal/enter/t","expires_at":"` + at + `"}`},
+		"token with its page": {
+			views.EphemeralToken{Token: "t", RedirectURL: "https://x.example/portal/enter/t", ExpiresAt: &at},
+			`{"token":"t","redirect_url":"https://x.example/portal/enter/t","expires_at":"` + at + `"}`,
+		},
 	} {
 		if got := string(httpapi.JSON(200, tc.body).Body); got != tc.want {
 			t.Errorf("%s = %s, want %s", name, got, tc.want)
