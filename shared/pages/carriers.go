@@ -2,7 +2,6 @@ package pages
 
 import (
 	"context"
-	"net/url"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -69,16 +68,7 @@ func fieldsOf(f Frame, name carrier.Name, values Submitted, changes bool) []Inpu
 
 // pathOf returns the address of a page of this site.
 func pathOf(ctx context.Context, path string) templ.SafeURL {
-	return templ.SafeURL(web.Path(ctx, path)) //nolint:gosec // a path of ours
-}
-
-// pathWith returns the address of a page of this site with a query.
-func pathWith(ctx context.Context, path string, query url.Values) templ.SafeURL {
-	at := web.Path(ctx, path)
-	if len(query) > 0 {
-		at += "?" + query.Encode()
-	}
-	return templ.SafeURL(at) //nolint:gosec // a path of ours
+	return templ.SafeURL(web.Path(ctx, path))
 }
 
 // docText names the carrier's page that explains a diagnosis.
@@ -89,8 +79,11 @@ func docText(address string) string {
 	return "What Australia Post says about it"
 }
 
+// triesAgain reports whether the form was sent before.
+func (p *LinkPage) triesAgain() bool { return p.Refused != nil || len(p.Frame.Problems) > 0 }
+
 func linkHeading(p LinkPage) string {
-	if p.Refused != nil || len(p.Frame.Problems) > 0 {
+	if p.triesAgain() {
 		return "Try again"
 	}
 	return "Your " + p.Carrier.FriendlyName() + " account"

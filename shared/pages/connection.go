@@ -83,7 +83,7 @@ type RevealedPage struct {
 // revealHint says beforehand what showing a secret brings with it.
 func (p *ConnectionPage) revealHint() string {
 	if p.NoMail {
-		return "We ask for your password first."
+		return "We may ask for your password first."
 	}
-	return "We ask for your password first, and send you an email that they were shown."
+	return "We may ask for your password first, and send you an email that they were shown."
 }

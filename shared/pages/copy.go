@@ -39,7 +39,7 @@ var doneSentences = map[Done]string{
 	DoneEmailChanged:    "Your email address is changed.",
 	DoneSessionsEnded:   "All other browsers are signed out.",
 	DoneSignedOut:       "You are signed out.",
-	DoneSessionEnded:    "You are no longer signed in here. Sign in to go on. What you saved before is safe.",
+	DoneSessionEnded:    "You were signed out. Sign in again to go on. What you saved before is safe.",
 }
 
 // DoneOf returns the word of a query if it is on the list, else none: nobody can put a

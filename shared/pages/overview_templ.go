@@ -580,7 +580,7 @@ func overviewParcels(p OverviewPage) templ.Component {
 						}
 						return nil
 					})
-					templ_7745c5c3_Err = Table("Parcels on their way, the latest first", []string{"Number", "Carrier", "How far it is", "Added"}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var23), templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = Table("The latest first", []string{"Number", "Carrier", "How far it is", "Added"}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var23), templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -67,7 +67,10 @@ func checksSentence(days []day) string {
 	if n[dayNone] == len(days) {
 		return fmt.Sprintf("No checks in the last %d days.", len(days))
 	}
-	said := []string{fmt.Sprintf("%d worked", n[dayWorks])}
+	var said []string
+	if n[dayWorks] > 0 {
+		said = append(said, fmt.Sprintf("%d worked", n[dayWorks]))
+	}
 	if n[dayUnclear] > 0 {
 		said = append(said, fmt.Sprintf("%d had no clear answer", n[dayUnclear]))
 	}

@@ -84,25 +84,21 @@ func TestZoneOf(t *testing.T) {
 	}
 }
 
-// TestZoneRules: each zone's clocks change when those of the time zone database do, until 2040.
+// TestZoneRules: in each hour until 2030, each zone's clocks show what the time zone database says.
 func TestZoneRules(t *testing.T) {
-	from, until := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)
+	from, until := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	for line := range strings.Lines(zones[1:]) {
 		zone := ZoneOf(line[:2])
-		real, err := time.LoadLocation(zone.String())
+		known, err := time.LoadLocation(zone.String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := from; !at.IsZero() && at.Before(until); {
-			gotName, gotOffset := at.In(zone).Zone()
-			wantName, wantOffset := at.In(real).Zone()
-			_, gotEnd := at.In(zone).ZoneBounds()
-			_, wantEnd := at.In(real).ZoneBounds()
-			if gotName != wantName || gotOffset != wantOffset || !gotEnd.Equal(wantEnd) {
-				t.Errorf("%s at %s = %s %d until %s, want %s %d until %s", zone, at, gotName, gotOffset, gotEnd, wantName, wantOffset, wantEnd)
+		for at := from; at.Before(until); at = at.Add(time.Hour) {
+			name, offset := at.In(zone).Zone()
+			if wantName, wantOffset := at.In(known).Zone(); name != wantName || offset != wantOffset {
+				t.Errorf("%s at %s = %s %d, want %s %d", zone, at, name, offset, wantName, wantOffset)
 				break
 			}
-			at = wantEnd
 		}
 	}
 }

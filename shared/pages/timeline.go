@@ -29,6 +29,7 @@ func ParseKind(text string) Kind {
 	switch k := Kind(text); k {
 	case KindChecks, KindChanges, KindNews, KindKey:
 		return k
+	case KindAll:
 	}
 	return KindAll
 }
@@ -167,12 +168,12 @@ func differenceWords(d connection.Difference) string {
 func EntryOfEvent(f Frame, name carrier.Name, e effects.Recorded) TimelineEntry {
 	entry := TimelineEntry{At: e.At, Tone: ToneNeutral, Who: makerWords(f, e.By)}
 	var data struct {
-		Changed       []string `json:"changed"`
-		ValidTo       string   `json:"valid_to"`
-		ExpiresInDays *int     `json:"expires_in_days"`
-		Reason        string   `json:"reason"`
-		Reads         int      `json:"reads"`
-		Changes       []connection.Difference
+		Changed       []string                `json:"changed"`
+		ValidTo       string                  `json:"valid_to"`
+		ExpiresInDays *int                    `json:"expires_in_days"`
+		Reason        string                  `json:"reason"`
+		Reads         int                     `json:"reads"`
+		Changes       []connection.Difference `json:"changes"`
 	}
 	// Data of a later version may not fit: then the entry says less.
 	_ = json.Unmarshal(e.Data, &data)

@@ -114,7 +114,7 @@ func parseCost(text string) (cost, bool) {
 	m, memoryErr := strconv.ParseUint(memory, 10, 32)
 	t, passesErr := strconv.ParseUint(passes, 10, 32)
 	p, lanesErr := strconv.ParseUint(lanes, 10, 8)
-	c := cost{uint32(m), uint32(t), uint8(p)} //nolint:gosec // ParseUint has checked the sizes
+	c := cost{uint32(m), uint32(t), uint8(p)}
 	return c, errors.Join(memoryErr, passesErr, lanesErr) == nil && text == fmt.Sprintf("m=%d,t=%d,p=%d", m, t, p)
 }
 

@@ -167,7 +167,7 @@ func TestEphemeralToken(t *testing.T) {
 	tab.Expect(http.StatusOK, "Your account page")
 	tab.Check()
 	tab.Press("Continue to your account page")
-	tab.Expect(http.StatusOK, "Overview", "Opened by "+production.Name+".", "Passwords and carrier secrets cannot be shown or changed this way.")
+	tab.Expect(http.StatusOK, "Overview", "Opened by "+production.Name+".", "This way secrets cannot be shown, carriers cannot be disconnected, and email and password stay as they are.")
 	other := visit(t, browser.View{})
 	other.Go(path)
 	if got := other.Heading(); got != "This link no longer works" {

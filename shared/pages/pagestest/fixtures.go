@@ -82,7 +82,7 @@ func problems() []Fixture {
 		{"carrier-down", http.StatusBadGateway, 0},
 		{"unavailable", http.StatusServiceUnavailable, 0},
 	} {
-		all = append(all, Fixture{"problem-" + p.name, pages.Problem(frame(pages.NoNav), p.status, &fault.Error{RetryAfter: p.retryAfter})})
+		all = append(all, Fixture{"problem-" + p.name, pages.Problem(frame(pages.NavOverview), p.status, &fault.Error{RetryAfter: p.retryAfter})})
 	}
 	return append(all,
 		Fixture{"problem-signed-out", pages.Problem(outside(), http.StatusNotFound, &fault.Error{})},
