@@ -238,7 +238,7 @@ func TestPartnerSettings(t *testing.T) {
 	tab.Expect(http.StatusOK, "Overview", "Opened by Acme Shops.", "Ask Acme Shops: help@acme.example")
 	tab.Check()
 
-	if entries := auditLog(t, p.APIKey, "action=partner_settings_updated"); len(entries) != 1 {
+	if entries := auditLog(t, p.APIKey, "event_type=partner_settings_updated"); len(entries) != 1 {
 		t.Errorf("audit log = %+v", entries)
 	}
 }
