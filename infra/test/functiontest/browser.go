@@ -59,6 +59,7 @@ func (d *Fixture) Browser(site *web.Site) *Browser {
 
 // NewShown returns what a browser got from elsewhere.
 func NewShown(tb testing.TB, status int, header http.Header, body string) *Shown {
+	tb.Helper()
 	return &Shown{Status: status, Header: header, Body: body, Location: header.Get("Location"), t: tb}
 }
 
