@@ -30,7 +30,7 @@ help: ## List the targets
 
 .PHONY: tools
 tools: ## Install the tools of tests and local stack into .cache/ (takes a second if they are installed)
-	@$(TOOLS) ministack sam dynamodb receivers
+	@$(TOOLS) ministack sam dynamodb receivers chromium axe vnu
 
 # sam passes these flags to its go build and adds none. Neither our own code nor the SDK's is inlined: that would make the binaries larger
 # and not noticeably faster (infra/docs/decisions/0037). The plain go build comes first for its messages: sam
@@ -62,8 +62,15 @@ test: tools ## Run all tests with the race detector, the end-to-end suite on Min
 .PHONY: test-localstack
 test-localstack: EMULATOR := localstack
 test-localstack: ## Run the store, vault and end-to-end suites on LocalStack
-	@$(TOOLS) ministack sam dynamodb receivers localstack
+	@$(TOOLS) ministack sam dynamodb receivers chromium axe vnu localstack
 	$(GO_TEST) -count=1 ./shared/store/... ./shared/vault/... ./infra/test/e2e/...
+
+# A fixture is in infra/local/.run/screens/<fixture>-<theme>-<width>.png. The tests fail if something is wrong with a page, and have
+# written its picture all the same.
+.PHONY: screens
+screens: ## Write a picture of every page × light, dark × 320, 1100 px into infra/local/.run/screens (README=1: those of README.md, too)
+	@$(TOOLS) chromium axe vnu
+	go test -count=1 ./infra/test/pages -screens $(CURDIR)/infra/local/.run/screens $(if $(README),-readme $(CURDIR)/infra/docs/screens)
 
 .PHONY: check
 check: ## Check format, lint, module files, template, OpenAPI, generated files, links of the functions, dependencies, secrets
@@ -80,9 +87,10 @@ cost: ## Print a month's bill by line: CONNECTIONS=, POLICY= (hourly, daily, off
 	@go run ./infra/cost/bill -connections "$(or $(CONNECTIONS),0)" -policy "$(or $(POLICY),daily)" -calls "$(or $(CALLS),0)"
 
 .PHONY: fmt
-fmt: ## Format all Go code
+fmt: ## Format all Go code and templates
 	@$(TOOLS) lint
 	$(LINT) fmt
+	go -C infra/tools tool templ fmt -log-level error ../../shared/pages
 
 .PHONY: generate
 generate: ## Regenerate the generated files

@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/metrics"
 	"carrierlink/shared/views"
@@ -45,37 +42,25 @@ func (h *handler) run(ctx context.Context, event events.SQSEvent) (events.SQSEve
 			continue
 		}
 		report, err := h.deliverer.Deliver(ctx, ref)
-		sum.Delivered, sum.Failed = sum.Delivered+report.Delivered, sum.Failed+report.Failed
+		sum.Delivered, sum.Failed, sum.GivenUp = sum.Delivered+report.Delivered, sum.Failed+report.Failed, sum.GivenUp+report.GivenUp
 		if err != nil {
 			metrics.Add(ctx, metrics.InternalErrors, "", 1)
 			slog.ErrorContext(ctx, "a run of a webhook failed", slog.String("webhook_id", ref.ID), slog.Int64("partner_id", ref.PartnerID), slog.String("error", err.Error()))
 		}
 	}
 	h.closeIdle()
-	points.Log(ctx, slog.Default(), slog.LevelInfo, "delivered", slog.Int("messages", len(event.Records)), slog.Int("delivered", sum.Delivered), slog.Int("failed", sum.Failed))
+	points.Log(ctx, slog.Default(), slog.LevelInfo, "delivered", slog.Int("messages", len(event.Records)), slog.Int("delivered", sum.Delivered), slog.Int("failed", sum.Failed),
+		slog.Int("given_up", sum.GivenUp))
 	return resp, nil
 }
 
 // bodies makes the bodies of requests.
 type bodies struct {
-	accounts interface {
-		ExternalIDs(ctx context.Context, accountIDs []int64, now time.Time) (map[account.Owned]string, error)
-	}
 	api string // its URL, without a trailing slash
-	now func() time.Time
 }
 
-// of returns the body for an event, with the external id that its account has now: none
+// of returns the body for an event, with the external id that its account has now: empty
 // once the account is gone.
-func (b *bodies) of(ctx context.Context, e *effects.Event) ([]byte, error) {
-	var ids []int64
-	if e.AccountID != 0 {
-		ids = append(ids, e.AccountID)
-	}
-	names, err := b.accounts.ExternalIDs(ctx, ids, b.now())
-	if err != nil {
-		return nil, fmt.Errorf("reading the external id of an account: %w", err)
-	}
-	name := names[account.Owned{PartnerID: e.PartnerID, AccountID: e.AccountID}]
-	return json.Marshal(views.NewEvent(*e, name, func(path string) string { return b.api + path }))
+func (b *bodies) of(e *effects.Event, externalID string) ([]byte, error) {
+	return json.Marshal(views.NewEvent(*e, externalID, func(path string) string { return b.api + path }))
 }

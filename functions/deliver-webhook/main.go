@@ -28,7 +28,7 @@ func build(env *app.Env) (*handler, *webhook.Deliverer, *bodies, *vault.ServiceS
 	parts := construct.From(env)
 	table := parts.Table()
 	client := outbound.New(outbound.Options{Rules: outbound.Rules{AllowLoopback: parts.AllowLoopback()}})
-	bodies := &bodies{accounts: table, api: env.OptionalURL("PUBLIC_URL"), now: time.Now}
+	bodies := &bodies{api: env.OptionalURL("PUBLIC_URL")}
 	d := &webhook.Deliverer{
 		Store: table, Webhooks: &webhook.Service{Store: table, Sealer: parts.Sealer(), Now: time.Now, Random: rand.Reader},
 		Sender: client, Queue: queue.NewDeliveries(sqs.NewFromConfig(parts.AWS()), env.Text("DELIVERY_QUEUE_URL")),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/invocation"
+	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 	"carrierlink/shared/webhook"
@@ -20,7 +22,7 @@ import (
 
 // urls checks the URLs of webhooks; outbound.Checker does.
 type urls interface {
-	Check(ctx context.Context, field, text string) *fault.Error
+	Check(ctx context.Context, field, text string, own ...string) *fault.Error
 }
 
 type handler struct {
@@ -89,7 +91,7 @@ func (h *handler) claimed(ctx context.Context, req *httpapi.Request, do func(at 
 func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(at target, change *httpapi.Change) (*httpapi.Response, error) {
 		var in views.WebhookInput
-		fields := in.Fields(true, h.cleanURL(ctx))
+		fields := in.Fields(true, h.cleanURL(ctx, req))
 		err := req.JSON(fields...)
 		if aboutMembers(err) {
 			err = httpapi.InOrder(fields, err, in.Missing(fault.Of(err)))
@@ -114,9 +116,9 @@ func aboutMembers(err error) bool {
 	})
 }
 
-// cleanURL checks the field url.
-func (h *handler) cleanURL(ctx context.Context) func(field, s string) (string, *fault.Error) {
-	return func(field, s string) (string, *fault.Error) { return s, h.urls.Check(ctx, field, s) }
+// cleanURL checks the field url: it must not lead to the API, either.
+func (h *handler) cleanURL(ctx context.Context, req *httpapi.Request) func(field, s string) (string, *fault.Error) {
+	return func(field, s string) (string, *fault.Error) { return s, h.urls.Check(ctx, field, s, req.Servers()...) }
 }
 
 // list answers with the webhooks, the oldest first: an array, as ShipEngine's.
@@ -138,10 +140,25 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	return httpapi.JSON(http.StatusOK, body), nil
 }
 
-// view returns the view of a webhook.
+// view returns the view of a webhook. What of it cannot be opened any more hides neither the
+// webhook nor others; an error says that the service secret cannot be read.
 func (h *handler) view(ctx context.Context, o webhook.Owner, w *webhook.Webhook) (views.Webhook, error) {
-	headers, err := h.webhooks.Headers(ctx, webhook.Ref{Owner: o, ID: w.ID}, w)
-	return views.NewWebhook(w, headers), err
+	ref := webhook.Ref{Owner: o, ID: w.ID}
+	headers, headersErr := h.webhooks.Headers(ctx, ref, w)
+	_, secretErr := h.webhooks.Secrets(ctx, ref, w, h.now())
+	var unreadable []string
+	for _, part := range []struct {
+		name string
+		err  error
+	}{{webhook.HeadersPart, headersErr}, {webhook.SecretPart, secretErr}} {
+		switch {
+		case errors.Is(part.err, seal.ErrForged), errors.Is(part.err, webhook.ErrMalformed):
+			unreadable = append(unreadable, part.name)
+		case part.err != nil:
+			return views.Webhook{}, part.err
+		}
+	}
+	return views.NewWebhook(w, headers, unreadable), nil
 }
 
 // get answers with a webhook, or with 304 to a client that has it already.
@@ -174,7 +191,7 @@ func match(req *httpapi.Request) func(*webhook.Webhook) error {
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(at target, change *httpapi.Change) (*httpapi.Response, error) {
 		var in views.WebhookInput
-		if err := req.JSON(in.Fields(false, h.cleanURL(ctx))...); err != nil {
+		if err := req.JSON(in.Fields(false, h.cleanURL(ctx, req))...); err != nil {
 			return nil, err
 		}
 		return change.Write(ctx, httpapi.NoContent(), func(fx effects.Effects) error {

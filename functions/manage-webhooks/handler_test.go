@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,9 +67,11 @@ func (f failing) ListDeliveries(ctx context.Context, ref webhook.Ref, l webhook.
 // anyHTTPS resolves no names.
 type anyHTTPS struct{}
 
-// Check refuses other schemes.
-func (anyHTTPS) Check(_ context.Context, field, s string) *fault.Error {
-	return outbound.CheckURL(field, s, outbound.Rules{})
+// Check refuses what a Checker does before it resolves the name.
+func (anyHTTPS) Check(ctx context.Context, field, s string, own ...string) *fault.Error {
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	return outbound.Checker{}.Check(done, field, s, own...)
 }
 
 func newFront(t *testing.T) *front {
@@ -253,7 +256,7 @@ func TestBodies(t *testing.T) {
 	d.URL = "https://api.example.com/v1-proxy"
 	resp := d.ask("account 71", http.MethodPost, "", `{"url":"https://hooks.shop.example/x?y=1","events":["carrier_updated","account_updated"],"headers":[{"key":"Authorization","value":"Bearer b"}],"name":" Links ","store_id":0}`)
 	created := functiontest.Read[views.CreatedWebhook](t, resp, http.StatusOK)
-	rest := `{"webhook_id":"` + created.WebhookID + `","url":"https://hooks.shop.example/x?y=1","event":"account_updated","headers":[{"key":"Authorization","value":"Bearer b"}],` +
+	rest := `{"webhook_id":"` + created.WebhookID + `","url":"https://hooks.shop.example/x?y=1","event":"account_updated","headers":[{"key":"Authorization","value":"Bearer b"}],"unreadable":[],` +
 		`"name":"Links","store_id":0,"events":["account_updated","carrier_updated"],"enabled":true,"disabled_at":null,"disabled_reason":null,` +
 		`"created_at":"2026-03-01T00:00:30.123Z","modified_at":"2026-03-01T00:00:30.123Z"`
 	functiontest.Diff(t, "created", rest+`,"secret":"`+created.Secret+`"}`, resp.Body)
@@ -317,6 +320,89 @@ func TestChange(t *testing.T) {
 		t.Errorf("enabled: %+v", got)
 	}
 }
+
+// TestTheAPIItself: no webhook leads to this API, however its name is written.
+func TestTheAPIItself(t *testing.T) {
+	d := newFront(t)
+	d.URL = "https://api.example.com/base"
+	w := d.create("account 71", good)
+	for _, name := range []string{"api.example.com", "API.example.com:443"} {
+		url := "https://" + name + "/v1/environment/webhooks"
+		for what, resp := range map[string]events.APIGatewayProxyResponse{
+			"created": d.ask("account 71", http.MethodPost, "", `{"url":"`+url+`","event":"*"}`),
+			"changed": d.ask("account 71", http.MethodPut, "/"+w.WebhookID, `{"url":"`+url+`"}`),
+		} {
+			d.problems(name+", "+what, resp, "400", "invalid_field_value url")
+			if !strings.Contains(resp.Body, "url must not lead to this service itself.") {
+				t.Errorf("%s, %s: %s", name, what, resp.Body)
+			}
+		}
+	}
+	functiontest.Diff(t, "after refusals", w.Webhook, d.get("account 71", w.WebhookID))
+}
+
+// TestUnreadable: what cannot be decrypted any more, because its key is gone, hides neither its
+// webhook nor the others, and the answer says what it is, until its owner replaces it. But
+// while the service secret itself cannot be read nothing is said to be lost.
+func TestUnreadable(t *testing.T) {
+	d := newFront(t)
+	body := func(url string) string {
+		return `{"url":"https://hooks.shop.example/` + url + `","event":"*","headers":[{"key":"X","value":"1"}]}`
+	}
+	fine, bad := d.create("account 71", body("fine")), d.create("account 71", body("bad"))
+	list := func() map[string]views.Webhook {
+		found := map[string]views.Webhook{}
+		for _, w := range functiontest.Read[[]views.Webhook](t, d.ask("account 71", http.MethodGet, "", ""), http.StatusOK) {
+			found[w.WebhookID] = w
+		}
+		return found
+	}
+	shows := func(name string, headers int, unreadable ...string) {
+		t.Helper()
+		all := list()
+		functiontest.Diff(t, name+", the other one", fine.Webhook, all[fine.WebhookID])
+		for where, w := range map[string]views.Webhook{"list": all[bad.WebhookID], "get": d.get("account 71", bad.WebhookID)} {
+			if len(w.Headers) != headers || !slices.Equal(w.Unreadable, unreadable) || w.URL != bad.URL {
+				t.Errorf("%s, %s: %d headers, unreadable %q, want %d, %q: %+v", name, where, len(w.Headers), w.Unreadable, headers, unreadable, w)
+			}
+		}
+	}
+	d.spoil(bad.WebhookID)
+	shows("its key is gone", 0, "headers", "secret")
+	rotated := functiontest.Read[views.RotatedWebhook](t, d.ask("account 71", http.MethodPost, "/"+bad.WebhookID+"/rotate_secret", ""), http.StatusOK)
+	functiontest.Diff(t, "rotated", []string{"headers"}, rotated.Unreadable)
+	shows("with a new secret", 0, "headers")
+	d.empty("the headers", d.ask("account 71", http.MethodPut, "/"+bad.WebhookID, `{"headers":[{"key":"X","value":"1"},{"key":"Y","value":"2"}]}`))
+	shows("with new headers", 2)
+	d.webhooks.Sealer = closed{d.webhooks.Sealer}
+	for _, rest := range []string{"", "/" + fine.WebhookID} {
+		d.problems("without the service secret, GET "+rest, d.ask("account 71", http.MethodGet, rest, ""), "500", "unspecified")
+	}
+}
+
+// spoil changes what is sealed of a webhook of account 71, as if its key were gone.
+func (d *front) spoil(id string) {
+	d.t.Helper()
+	l, err := d.Store.WebhooksOf(d.t.Context(), refOf(id).Owner, d.Clock)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for i := range l.Webhooks {
+		if w := &l.Webhooks[i]; w.ID == id {
+			w.Headers[9] ^= 1
+			w.Secrets[0].Sealed[9] ^= 1
+		}
+	}
+	if err := d.Store.SaveWebhooks(d.t.Context(), &l, effects.Effects{}, d.Clock); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// closed is a sealer whose service secret cannot be read.
+type closed struct{ webhook.Sealer }
+
+// Open fails.
+func (closed) Open(context.Context, string, []byte) ([]byte, error) { return nil, errors.New("down") }
 
 func TestDelete(t *testing.T) {
 	d := newFront(t)

@@ -13,6 +13,7 @@ import (
 	"carrierlink/infra/test/calltrace"
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/metrics"
+	"carrierlink/shared/queue/batch"
 	"carrierlink/shared/schedule"
 )
 
@@ -31,13 +32,13 @@ func costs(t *calltrace.Attempt) {
 		}
 		event.Records = append(event.Records, events.SQSMessage{MessageId: strconv.Itoa(n), Body: string(text)})
 	}
-	h := &handler{worker: &schedule.Worker{Checker: d.Connections, Breakers: d.Store}, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
+	h := &batch.Handler{Worker: &schedule.Worker{Checker: d.Connections, Breakers: d.Store}, Metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	work := func(ctx context.Context) {
 		d.Pass(48 * time.Hour)
 		d.Transport.Reset()
-		resp, err := h.work(ctx, event)
+		resp, err := h.Serve(ctx, event)
 		if err != nil || len(resp.BatchItemFailures) > 0 {
-			t.Fatalf("work = %+v, %v, want no failure", resp, err)
+			t.Fatalf("Serve = %+v, %v, want no failure", resp, err)
 		}
 	}
 	work(t.Context()) // the first check of a link may find other bytes than the link

@@ -5,14 +5,15 @@ package main
 import (
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
+	"carrierlink/shared/queue/batch"
 	"carrierlink/shared/schedule"
 )
 
 func main() { app.Main(wire) }
 
-func wire(env *app.Env) any { return build(env).work }
+func wire(env *app.Env) any { return build(env).Serve }
 
-func build(env *app.Env) *handler {
+func build(env *app.Env) *batch.Handler {
 	parts := construct.From(env)
-	return &handler{worker: &schedule.Worker{Checker: parts.Connections(), Breakers: parts.Table()}, metrics: env.Metrics()}
+	return &batch.Handler{Worker: &schedule.Worker{Checker: parts.Connections(), Breakers: parts.Table()}, Metrics: env.Metrics()}
 }

@@ -37,13 +37,13 @@ func costs(t *calltrace.Attempt) {
 		Production: schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/refresh"), PerMinute: 600},
 		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/sandbox"), PerMinute: 60},
 	}
-	rounds := schedule.Rounds{
-		Store: d.Store, Now: d.Now, Window: time.Minute,
+	dispatcher.Rounds = &schedule.Rounds{
+		Store:      d.Store,
 		Production: schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/parcels"), PerMinute: 300},
 		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, empty.URL+"/1/parcels-sandbox"), PerMinute: 60},
 	}
 	waker := webhook.Waker{Store: d.Store, Deliveries: queue.NewDeliveries(client, empty.URL+"/1/deliveries"), Now: d.Now}
-	h := &handler{wake: waker.Pass, pass: dispatcher.RunPass, rounds: rounds.RunPass, passes: 1, window: time.Minute, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
+	h := &handler{wake: waker.Pass, pass: dispatcher.RunPass, passes: 1, window: time.Minute, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	d.Transport.Reset()
 	log := functiontest.Logged(t.Context(), func(ctx context.Context) {
 		if _, err := h.run(ctx); err != nil {

@@ -13,7 +13,6 @@ import (
 
 type handler struct {
 	pass    func(context.Context) (schedule.Pass, error)
-	rounds  func(context.Context) (schedule.Pass, error)           // the pass of parcels
 	wake    func(context.Context) (sent, malformed int, err error) // webhooks that are due, once a minute
 	passes  int                                                    // in a minute
 	window  time.Duration                                          // from one pass to the next
@@ -22,15 +21,14 @@ type handler struct {
 
 // report is the sum of the passes of one minute, with the backlog of the last one.
 type report struct {
-	schedule.Pass // of checks
+	schedule.Pass
 
-	Rounds   int `json:"rounds"`   // messages for rounds of parcels
 	Webhooks int `json:"webhooks"` // messages for webhooks that were due
 }
 
-// run sends messages for the webhooks that are due, and makes the passes of one minute: of
-// checks, then of rounds. A failed pass does not keep the next from being made; the error, which
-// joins all failures, fails the invocation.
+// run sends messages for the webhooks that are due, and makes the passes of one minute. A
+// failed pass does not keep the next from being made; the error, which joins all failures,
+// fails the invocation.
 func (h *handler) run(ctx context.Context) (report, error) {
 	ctx, points := h.metrics.Start(ctx)
 	var sum report
@@ -48,10 +46,9 @@ func (h *handler) run(ctx context.Context) (report, error) {
 		}
 		p, err := h.pass(ctx)
 		sum.Due, sum.Sent, sum.Probes, sum.Backlog, sum.Told = sum.Due+p.Due, sum.Sent+p.Sent, sum.Probes+p.Probes, p.Backlog, sum.Told+p.Told
-		parcels, roundsErr := h.rounds(ctx)
-		sum.Rounds += parcels.Sent
-		sum.Malformed = max(sum.Malformed, p.Malformed+parcels.Malformed) // each pass skips the same ones
-		if err = errors.Join(err, roundsErr); err != nil {
+		sum.Rounds += p.Rounds
+		sum.Malformed = max(sum.Malformed, p.Malformed) // each pass skips the same ones
+		if err != nil {
 			errs = append(errs, err)
 		}
 	}

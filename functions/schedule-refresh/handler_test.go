@@ -17,37 +17,6 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// noRounds is a pass without parcels.
-func noRounds(context.Context) (schedule.Pass, error) { return schedule.Pass{}, nil }
-
-// TestRounds: each pass of checks is followed by one of rounds, also if it fails; a failure of
-// either is reported, and what cannot be read of both is counted.
-func TestRounds(t *testing.T) {
-	checks, rounds := errors.New("checks"), errors.New("rounds")
-	var order []string
-	h := &handler{
-		wake: nobody, passes: 1, window: time.Minute, metrics: metrics.Recorder{Now: time.Now},
-		pass: func(context.Context) (schedule.Pass, error) {
-			order = append(order, "checks")
-			return schedule.Pass{Sent: 3, Malformed: 1}, checks
-		},
-		rounds: func(context.Context) (schedule.Pass, error) {
-			order = append(order, "rounds")
-			return schedule.Pass{Sent: 5, Malformed: 2}, rounds
-		},
-	}
-	got, err := h.run(t.Context())
-	if !errors.Is(err, checks) || !errors.Is(err, rounds) {
-		t.Errorf("run = %v, want both failures", err)
-	}
-	if diff := cmp.Diff(report{Pass: schedule.Pass{Sent: 3, Malformed: 3}, Rounds: 5}, got); diff != "" {
-		t.Errorf("sum (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"checks", "rounds"}, order); diff != "" {
-		t.Errorf("order (-want +got):\n%s", diff)
-	}
-}
-
 // nobody finds no webhook due.
 func nobody(context.Context) (sent, malformed int, err error) { return 0, 0, nil }
 
@@ -65,7 +34,7 @@ func TestWebhooks(t *testing.T) {
 				h := &handler{
 					passes: 3, window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now},
 					wake: func(context.Context) (int, int, error) { woken++; return 7, tc.malformed, tc.err },
-					pass: func(context.Context) (schedule.Pass, error) { made++; return schedule.Pass{}, nil }, rounds: noRounds,
+					pass: func(context.Context) (schedule.Pass, error) { made++; return schedule.Pass{}, nil },
 				}
 				got, err := h.run(t.Context())
 				if !errors.Is(err, tc.err) || made != 3 || woken != 1 || got.Malformed != tc.malformed {
@@ -80,7 +49,7 @@ func TestWebhooks(t *testing.T) {
 // is up, no further pass is made.
 func TestRunFails(t *testing.T) {
 	first, third := errors.New("first"), errors.New("third")
-	one := schedule.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5, Told: 6}
+	one := schedule.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5, Told: 6, Rounds: 7}
 	tests := []struct {
 		name   string
 		within time.Duration
@@ -89,8 +58,8 @@ func TestRunFails(t *testing.T) {
 		made   int
 		is     []error
 	}{
-		{"two passes fail", time.Hour, []error{first, nil, third}, schedule.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5, Told: 18}, 3, []error{first, third}},
-		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, schedule.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5, Told: 12}, 2, []error{context.DeadlineExceeded}},
+		{"two passes fail", time.Hour, []error{first, nil, third}, schedule.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5, Told: 18, Rounds: 21}, 3, []error{first, third}},
+		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, schedule.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5, Told: 12, Rounds: 14}, 2, []error{context.DeadlineExceeded}},
 		{"a pass fails, and the time is up", 19 * time.Second, []error{first, nil, nil}, one, 1, []error{first, context.DeadlineExceeded}},
 	}
 	for _, tc := range tests {
@@ -99,7 +68,7 @@ func TestRunFails(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.within)
 				defer cancel()
 				made := 0
-				h := &handler{wake: nobody, rounds: noRounds, passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{wake: nobody, passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					made++
 					return one, tc.errs[made-1]
 				}}
@@ -138,7 +107,7 @@ func TestRun(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var begun []time.Duration
-				h := &handler{wake: nobody, rounds: noRounds, passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{wake: nobody, passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					begun = append(begun, time.Since(start))
 					time.Sleep(tc.takes[len(begun)-1]) // virtual time
 					return schedule.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
@@ -169,7 +138,7 @@ func TestMetrics(t *testing.T) {
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
 			room := int64(0)
-			h := &handler{wake: nobody, rounds: noRounds, passes: 2, window: 30 * time.Second, metrics: metrics.Recorder{Stage: "test", Now: time.Now}, pass: func(ctx context.Context) (schedule.Pass, error) {
+			h := &handler{wake: nobody, passes: 2, window: 30 * time.Second, metrics: metrics.Recorder{Stage: "test", Now: time.Now}, pass: func(ctx context.Context) (schedule.Pass, error) {
 				room += 100
 				metrics.Add(ctx, metrics.QueueRoom, "", room)
 				return schedule.Pass{Malformed: malformed}, nil

@@ -30,7 +30,6 @@ func wire(env *app.Env) any {
 // passers is what the passes are made with.
 type passers struct {
 	Checks   *schedule.Dispatcher
-	Rounds   *schedule.Rounds
 	Webhooks *webhook.Waker
 }
 
@@ -42,18 +41,18 @@ func build(env *app.Env) (*handler, passers) {
 	window := time.Minute / time.Duration(max(passes, 1))
 	parts := construct.From(env)
 	client := sqs.NewFromConfig(parts.AWS())
-	dispatcher := &schedule.Dispatcher{
+	checks := &schedule.Dispatcher{
 		Store:  parts.Table(),
 		Timing: health.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
 		Now:    time.Now, Window: window,
 		Production: schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("QUEUE_URL")), PerMinute: env.Count("REFRESHES_PER_MINUTE")},
 		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("SANDBOX_QUEUE_URL")), PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
-	rounds := &schedule.Rounds{
-		Store: parts.Table(), Now: time.Now, Window: window,
+	checks.Rounds = &schedule.Rounds{
+		Store:      parts.Table(),
 		Production: schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("PARCEL_QUEUE_URL")), PerMinute: env.Count("PARCEL_ROUNDS_PER_MINUTE")},
 		Sandbox:    schedule.Traffic{Queue: queue.NewRefresh(client, env.Text("SANDBOX_PARCEL_QUEUE_URL")), PerMinute: env.Count("SANDBOX_PARCEL_ROUNDS_PER_MINUTE")},
 	}
 	waker := &webhook.Waker{Store: parts.Table(), Deliveries: queue.NewDeliveries(client, env.Text("DELIVERY_QUEUE_URL")), Now: time.Now}
-	return &handler{pass: dispatcher.RunPass, rounds: rounds.RunPass, wake: waker.Pass, passes: passes, window: window, metrics: env.Metrics()}, passers{dispatcher, rounds, waker}
+	return &handler{pass: checks.RunPass, wake: waker.Pass, passes: passes, window: window, metrics: env.Metrics()}, passers{checks, waker}
 }

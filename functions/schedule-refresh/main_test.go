@@ -16,8 +16,8 @@ func TestWire(t *testing.T) {
 		"PARCEL_ROUNDS_PER_MINUTE: Rounds.Production.PerMinute", "SANDBOX_PARCEL_ROUNDS_PER_MINUTE: Rounds.Sandbox.PerMinute",
 		"REFRESHES_PER_MINUTE: Checks.Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Checks.Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "REFUSAL_GAP_SECONDS", "SCHEDULE_SPEED", "STAGE")
 	env := app.NewEnv(func(name string) string { return full[name] })
-	if h, p := build(env); h.window != 12*time.Second || p.Checks.Window != h.window || p.Rounds.Window != h.window {
-		t.Errorf("five passes a minute are %v apart, and they send for %v and %v, want 12 s", h.window, p.Checks.Window, p.Rounds.Window)
+	if h, p := build(env); h.window != 12*time.Second || p.Checks.Window != h.window {
+		t.Errorf("five passes a minute are %v apart, and they send for %v, want 12 s", h.window, p.Checks.Window)
 	}
 	for passes, problem := range map[string]string{"7": "SCHEDULE_PASSES_PER_MINUTE: at most 6", "0": "SCHEDULE_PASSES_PER_MINUTE must be", "1": "", "6": ""} {
 		full["SCHEDULE_PASSES_PER_MINUTE"] = passes

@@ -19,6 +19,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/metrics"
 	"carrierlink/shared/parcel"
+	"carrierlink/shared/queue/batch"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/tracking"
 )
@@ -41,7 +42,7 @@ func remoteCalls(t *calltrace.Attempt) {
 		Store: d.Store, Describe: describe, Timing: timing, Now: d.Now, Random: rand.Reader,
 		Tracker: &tracking.Service{Connections: d.Store, Cache: d.Store, Vault: d.Vault, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: d.Client, Sandbox: d.Client}, Now: d.Now},
 	}
-	h := &handler{worker: &schedule.RoundWorker{Looker: looker, Breakers: d.Store}, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
+	h := &batch.Handler{Worker: &schedule.RoundWorker{Looker: looker, Breakers: d.Store}, Metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	body, err := json.Marshal(schedule.Message{AccountID: conn.AccountID, ConnectionID: conn.ID, CredentialID: conn.CredentialID, Lane: conn.Lane()})
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +51,9 @@ func remoteCalls(t *calltrace.Attempt) {
 		t.Helper()
 		d.Transport.Reset()
 		functiontest.Logged(t.Context(), func(ctx context.Context) {
-			resp, err := h.work(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: string(body)}}})
+			resp, err := h.Serve(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: string(body)}}})
 			if err != nil || len(resp.BatchItemFailures) > 0 {
-				t.Fatalf("%s: work = %+v, %v, want no failure", what, resp, err)
+				t.Fatalf("%s: Serve = %+v, %v, want no failure", what, resp, err)
 			}
 		})
 		if diff := cmp.Diff(want, d.Transport.Calls()); diff != "" {

@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/health"
 	"carrierlink/shared/parcel"
+	"carrierlink/shared/queue/batch"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/tracking"
 	"carrierlink/shared/views"
@@ -19,9 +20,9 @@ import (
 
 func main() { app.Main(wire) }
 
-func wire(env *app.Env) any { return build(env).work }
+func wire(env *app.Env) any { return build(env).Serve }
 
-func build(env *app.Env) *handler {
+func build(env *app.Env) *batch.Handler {
 	parts := construct.From(env)
 	production, sandbox := parts.TrackingCarriers()
 	looker := &parcel.Looker{
@@ -31,7 +32,7 @@ func build(env *app.Env) *handler {
 			Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: production, Sandbox: sandbox}, Now: time.Now, Random: rand.Reader,
 		},
 	}
-	return &handler{worker: &schedule.RoundWorker{Looker: looker, Breakers: parts.Table()}, metrics: env.Metrics()}
+	return &batch.Handler{Worker: &schedule.RoundWorker{Looker: looker, Breakers: parts.Table()}, Metrics: env.Metrics()}
 }
 
 func describe(conn *connection.Connection, a tracking.Answer, now time.Time) any {

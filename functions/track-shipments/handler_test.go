@@ -406,9 +406,9 @@ func TestOneAnswer(t *testing.T) {
 		`"carrier_detail_code":"Signed & <sealed>","status_code":"UN","status_detail_code":null,"status_description":"Unknown","status_detail_description":null,` +
 		`"carrier_status_code":"Signed & <sealed>","carrier_status_description":"Signed & <sealed>","latitude":null,"longitude":null,"proof_of_delivery_url":null}`
 	const want = `{"tracking_number":"ZZ91000634011427","tracking_url":"https://auspost.com.au/mypost/track/details/ZZ91000634011427",` +
-		`"status_code":"IT","status_detail_code":"DELIVERED_IN_PART","carrier_code":"australia_post","carrier_id":"se-1","status_description":"In Transit",` +
+		`"status_code":"IT","status_detail_code":"DELIVERED_IN_PART","carrier_code":"australia_post","carrier_id":null,"status_description":"In Transit",` +
 		`"status_detail_description":null,"carrier_status_code":"Awaiting collection","carrier_detail_code":null,"carrier_status_description":"Awaiting collection",` +
-		`"ship_date":null,"estimated_delivery_date":null,"actual_delivery_date":null,"exception_description":null,"events":[` + delivered + `,` + others + `],"articles":[` +
+		`"ship_date":null,"estimated_delivery_date":null,"actual_delivery_date":null,"exception_description":null,"events":[` + delivered + `,` + others + `],"connection_id":"se-1","articles":[` +
 		`{"number":"ZZ1","status_code":"DE","status_detail_code":"DELIVERED","status_description":"Delivered","carrier_status_code":"Delivered",` +
 		`"carrier_status_description":"Delivered","events":[` + delivered + `]},` +
 		`{"number":"ZZ2","status_code":"SP","status_detail_code":"AWAITING_COLLECTION_FROM_PICKUP_POINT","status_description":"Delivered To Collection Location",` +

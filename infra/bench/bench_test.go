@@ -6,6 +6,17 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
+// TestEnvironment: a new setting of template.yaml has a value in the bench.
+func TestEnvironment(t *testing.T) {
+	root, err := emulator.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := environment(root, "http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9/shipping/v1"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSizes checks the one budget that does not depend on the machine: the size
 // of each function's arm64 binary.
 func TestSizes(t *testing.T) {

@@ -69,8 +69,12 @@ func run(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	env, err := environment(root, "http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9/shipping/v1")
+	if err != nil {
+		return false, err
+	}
 	for _, f := range functions {
-		ours, base, err := starts(ctx, host[f.name], host["hello"])
+		ours, base, err := starts(ctx, env, host[f.name], host["hello"])
 		if err != nil {
 			return false, err
 		}
@@ -78,7 +82,7 @@ func run(ctx context.Context) (bool, error) {
 			fmt.Sprintf("× hello-world, median of %d pairs, %s of %s", pairs, ours.Round(10*time.Microsecond), base.Round(10*time.Microsecond)))
 	}
 
-	peaks, err := memory(ctx, host)
+	peaks, err := memory(ctx, root, host)
 	if err != nil {
 		return false, err
 	}
@@ -90,8 +94,7 @@ func run(ctx context.Context) (bool, error) {
 
 // starts measures the starts of a function and of the hello-world by turns, and
 // returns their medians.
-func starts(ctx context.Context, function, hello string) (ours, base time.Duration, err error) {
-	env := environment("http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9/shipping/v1")
+func starts(ctx context.Context, env []string, function, hello string) (ours, base time.Duration, err error) {
 	var times [2][]time.Duration
 	for range pairs {
 		for side, file := range []string{function, hello} {

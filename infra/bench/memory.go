@@ -35,21 +35,6 @@ const (
 	accountsPath = "/v1/partners/accounts"
 )
 
-// environment returns the environment variables of a function of template.yaml.
-func environment(tableURL, secretsURL, carrierURL string) []string {
-	return []string{
-		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
-		"AWS_ENDPOINT_URL_DYNAMODB=" + tableURL, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + secretsURL,
-		"STAGE=local", "LOG_LEVEL=ERROR", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + table, "SECRET_PREFIX=bench/carrier/", "SERVICE_SECRET_ID=bench-service",
-		"AUSPOST_BASE_URL=" + carrierURL, "RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "REFUSAL_GAP_SECONDS=600", "LONE_REFUSAL_SECONDS=172800", "SCHEDULE_SPEED=1",
-		"CARRIER_CALLS_PER_MINUTE=1000000", "LINKS_PER_MINUTE=1000000", "MAX_CONNECTIONS_PER_ACCOUNT=1000000", "MAX_DUPLICATES_PER_NUMBER=1000000",
-		"MAX_LINKS_PER_DAY=1000000", "MAX_KEYS_PER_ACCOUNT=50", "MAX_PARCELS_PER_ACCOUNT=1000000",
-		"PARCEL_QUEUE_URL=" + secretsURL + "/parcels", "SANDBOX_PARCEL_QUEUE_URL=" + secretsURL + "/parcels-sandbox", "PARCEL_ROUNDS_PER_MINUTE=300", "SANDBOX_PARCEL_ROUNDS_PER_MINUTE=60",
-		"QUEUE_URL=" + secretsURL + "/queue", "SANDBOX_QUEUE_URL=" + secretsURL + "/sandbox", "REFRESHES_PER_MINUTE=600", "SANDBOX_REFRESHES_PER_MINUTE=60", "SCHEDULE_PASSES_PER_MINUTE=1",
-		"GOMEMLIMIT=205MiB",
-	}
-}
-
 // problems passes on the lines of a function's log, except those that carry metrics only: these are written at every
 // LOG_LEVEL, and many requests make many of them.
 type problems struct {
@@ -80,7 +65,7 @@ type peak struct {
 
 // memory sends many requests to each function, on DynamoDB Local and MiniStack,
 // and reads the peak memory of its process.
-func memory(ctx context.Context, files map[string]string) ([]peak, error) {
+func memory(ctx context.Context, root string, files map[string]string) ([]peak, error) {
 	db, err := emulator.StartDynamoDBLocal(ctx, emulator.Options{})
 	if err != nil {
 		return nil, err
@@ -98,7 +83,10 @@ func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	carrierServer := &http.Server{Handler: simulator.NewHandler(time.Now), ReadHeaderTimeout: time.Minute}
 	go func() { _ = carrierServer.Serve(listener) }()
 	defer func() { _ = carrierServer.Close() }()
-	env := environment(db.URL, sm.URL, "http://"+listener.Addr().String()+"/shipping/v1")
+	env, err := environment(root, db.URL, sm.URL, "http://"+listener.Addr().String()+"/shipping/v1")
+	if err != nil {
+		return nil, err
+	}
 	partnerKey, err := prepare(ctx, db.URL, sm.URL)
 	if err != nil {
 		return nil, err

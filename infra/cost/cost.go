@@ -57,6 +57,7 @@ type Assumptions struct {
 	PlatformLog     float64 `yaml:"platform_log"`
 	AccessLog       float64 `yaml:"access_log"`
 	Delivered       float64 `yaml:"delivered"`
+	MerchantMails   float64 `yaml:"merchant_mails"`
 	PollsAMinute    float64 `yaml:"polls_a_minute"`
 	RetentionDays   float64 `yaml:"retention_days"`
 	Mails           float64 `yaml:"mails"`
@@ -220,7 +221,7 @@ func Compute(use Use, counts Counts, prices Prices, stack Stack) (Bill, error) {
 	add("API Gateway", "requests", "api_request", use.Calls)
 	add("Lambda", "starts", "lambda_request", m.starts())
 	add("Lambda", "memory × time, "+stack.Architecture, "lambda_"+stack.Architecture, m.gbSeconds())
-	add("SQS", "polls of five queues, lengths, messages", "sqs_request", m.queueRequests())
+	add("SQS", "polls of six queues, lengths, messages", "sqs_request", m.queueRequests())
 	add("EventBridge", "events on the bus", "event", m.calls("PutEvents"))
 	add("CloudWatch", "logs, written", "logs_written", m.logBytes()/gb)
 	add("CloudWatch", "logs, kept", "logs_kept", m.logBytes()*a.RetentionDays/(hours/24)/gb)
@@ -230,6 +231,7 @@ func Compute(use Use, counts Counts, prices Prices, stack Stack) (Bill, error) {
 	add("X-Ray", "traces", "trace", m.traces())
 	add("KMS", "keys of our own", "kms_key", float64(stack.Keys))
 	add("SNS", "mails of alarms", "sns_email", a.Mails*boolean(stack.Topics > 0))
+	add("SES", "mails to merchants", "ses_mail", m.calls("SendEmail"))
 	add("Data transfer", "answers, and calls of carriers", "transfer_out", m.sentBytes()/gb)
 	return b, err
 }
@@ -250,6 +252,7 @@ type month struct {
 	work   []work
 
 	deliveries float64
+	mails      float64
 }
 
 // addWork lists the work of the month.
@@ -264,10 +267,11 @@ func (m *month) addWork() error {
 		return fmt.Errorf("counts.yaml: the shares add up to %v, not to 1", share)
 	}
 	events := m.use.Connections * m.counts.Assumed.Events
+	m.mails = m.use.Connections * m.counts.Assumed.MerchantMails
 	m.deliveries = events * m.counts.Assumed.Delivered
 	for name, times := range map[string]float64{
 		"pass": minutes * m.stack.PassesPerMinute, "reconcile": minutes / 15, "batch": m.checks / batch,
-		"publish": events, "queue": events, "deliver": m.deliveries,
+		"publish": events, "queue": events, "deliver": m.deliveries, "mail": m.mails,
 	} {
 		o, ok := m.counts.Schedule[name]
 		if !ok {
@@ -344,8 +348,9 @@ func (m *month) metrics() float64 {
 }
 
 func (m *month) queueRequests() float64 {
-	const queues, deletions = 5, 1 // a batch is received by a poll, and deleted at once
-	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + (m.checks/batch+m.deliveries)*(deletions+1)
+	const queues, deletions = 6, 1 // a batch is received by a poll, and deleted at once
+	const sendings = 1             // of a mail, by the rule or the portal
+	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + (m.checks/batch+m.deliveries+m.mails)*(deletions+1) + m.mails*sendings
 }
 
 func (m *month) logBytes() float64 {

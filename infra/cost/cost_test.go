@@ -99,14 +99,15 @@ func TestBill(t *testing.T) {
 	near("secrets of an idle stack", line(t, idle, "Secrets Manager", "secret").USD(), 0.40)
 	near("starts of an idle stack", line(t, idle, "Lambda", "starts").Quantity, 43_800+2_920)
 	near("reads of an idle stack", line(t, idle, "DynamoDB", "reads").Quantity, 43_800*counts.Schedule["pass"].Read+2_920*counts.Schedule["reconcile"].Read)
-	near("SQS requests of an idle stack", line(t, idle, "SQS", "").Quantity, 3_285_000+219_000)
+	near("SQS requests of an idle stack", line(t, idle, "SQS", "").Quantity, 3_942_000+219_000)
 	near("its writes", line(t, idle, "DynamoDB", "writes").Quantity, 0)
 
 	busy := bill(100_000, 1_000_000, Daily)
 	near("secrets", line(t, busy, "Secrets Manager", "secret").USD(), 40_000.40)
 	near("requests", line(t, busy, "API Gateway", "requests").USD(), 3.50)
 	checks := 100_000 * hours / 24
-	delivered := 100_000 * (counts.Schedule["queue"].Write + counts.Schedule["deliver"].Write)
+	delivered := 100_000 * (counts.Schedule["queue"].Write + counts.Schedule["deliver"].Write + counts.Assumed.MerchantMails*counts.Schedule["mail"].Write)
+	near("mails", line(t, busy, "SES", "").USD(), 100_000*counts.Assumed.MerchantMails/1000*0.10)
 	writes := checks/10*counts.Schedule["batch"].Write + 438_000 + delivered
 	for _, o := range counts.Operations {
 		writes += 1_000_000 * o.Share * o.Write

@@ -40,6 +40,7 @@ OPTIONS = {
     "BackgroundWork": "disabled",
     "CertificateArn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000",
     "DomainName": "api.example.com",
+    "MailFrom": "carriers@example.com",
     "PublicUrl": "https://api.example.com",
     "SecretPrefix": "carrierlink-another/carrier/",
     "TableName": "carrierlink-restored",
@@ -117,6 +118,10 @@ class Resolver:
                 return self.substitute(argument)
             if function == "Fn::GetAtt" and self.resources:
                 return self.attribute(*(argument.split(".", 1) if isinstance(argument, str) else argument))
+            if function == "Fn::Split":
+                return self.value(argument[1]).split(argument[0])
+            if function == "Fn::Select":
+                return self.value(argument[1])[int(argument[0])]
             if function == "Fn::Join":
                 parts = self.value(argument[1])
                 if all(isinstance(part, str) for part in parts):
@@ -338,7 +343,7 @@ def see_alarms(limits, resources):
         limits.see("metrics of an alarm's expression", 10, metrics, logical)
         limits.see("actions of an alarm", 5, max(len(properties.get(member, [])) for member in ("AlarmActions", "OKActions")), logical)
         limits.see("description of an alarm", 1024, len(properties.get("AlarmDescription", "")), logical)
-    limits.see("alarms (a limit of ours)", 20, len(alarms), f"they watch {watched} metrics")
+    limits.see("alarms (a limit of ours)", 21, len(alarms), f"they watch {watched} metrics")
 
 
 def see_dashboards(limits, resources):

@@ -92,7 +92,7 @@ class Measure(unittest.TestCase):
         }}})
         transform.see_alarms(limits, {f"A{i}": {"Type": "AWS::CloudWatch::Alarm", "Properties": {
             "Metrics": [{"MetricStat": {}}] * 11 + [{"Expression": "SUM(METRICS())"}],
-        }} for i in range(21)})
+        }} for i in range(22)})
         transform.see_names(limits, {"F": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "x" * 65}}})
         over = {name for name, (limit, value, _) in limits.rows.items() if value > limit}
         self.assertEqual(over, {

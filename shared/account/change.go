@@ -73,7 +73,7 @@ func (s *Service) tryChange(ctx context.Context, c Change, fx effects.For[*Accou
 	if !a.Same(c.Account) {
 		a.Version, a.ModifiedAt = c.Account.Version+1, now
 	}
-	with, err := fx.Reporting(&a, s.Random, now, a.report(effects.AccountUpdated, accountData{Changed: c.Account.changed(&a)}))
+	with, err := fx.Reporting(&a, s.Random, now, c.Account.Updated(&a))
 	if err != nil {
 		return nil, pinned, err
 	}

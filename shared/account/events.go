@@ -30,9 +30,10 @@ type keyData struct {
 
 // partnerData is the data of a partner's entries in the audit log.
 type partnerData struct {
-	PartnerID        int64 `json:"partner_id"`
-	APIKeyID         int64 `json:"api_key_id,omitempty"`          // the key that was created or deleted
-	PreviousAPIKeyID int64 `json:"previous_api_key_id,omitempty"` // the key that it replaces
+	PartnerID        int64    `json:"partner_id"`
+	APIKeyID         int64    `json:"api_key_id,omitempty"`          // the key that was created or deleted
+	PreviousAPIKeyID int64    `json:"previous_api_key_id,omitempty"` // the key that it replaces
+	Changed          []string `json:"changed,omitempty"`             // of partner_settings_updated: the members that differ
 }
 
 // report returns a report of an account.
@@ -61,6 +62,11 @@ func (k *APIKey) report(kind effects.EventType, change ...func(*keyData)) effect
 func (p *Partner) report(kind effects.EventType, keyID, previousID int64) effects.Report {
 	data := partnerData{PartnerID: p.ID, APIKeyID: keyID, PreviousAPIKeyID: previousID}
 	return effects.Report{Type: kind, PartnerID: p.ID, Subject: fmt.Sprintf("partner %d", p.ID), Data: data}
+}
+
+// Updated returns the report of a change of an account to its next version.
+func (a *Account) Updated(next *Account) effects.Report {
+	return next.report(effects.AccountUpdated, accountData{Changed: a.changed(next)})
 }
 
 // changed returns the members of the API that differ between two versions, sorted.

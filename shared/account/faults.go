@@ -36,6 +36,11 @@ func ErrPartnerChanged() *fault.Error {
 	return fault.New(fault.Precondition, "Other commands keep changing the partner; run the command again.")
 }
 
+// ErrSettingsChanged is fault.Precondition: the settings have changed since they were read.
+func ErrSettingsChanged() *fault.Error {
+	return fault.TooLate("Another request has changed the settings")
+}
+
 // ErrTooManyPartnerKeys is fault.State: the partner has as many keys as it may.
 func ErrTooManyPartnerKeys() *fault.Error {
 	return fault.New(fault.State, "A partner may have at most %d API keys that have not expired; delete one first.", MaxPartnerKeys)

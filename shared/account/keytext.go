@@ -55,42 +55,26 @@ func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (K
 	if accountID == 0 {
 		owner, key.PartnerID = partnerID|partnerBit, partnerID
 	}
-	// 192 bits are so many more than 62^30 needs that the bias is negligible.
-	var random [24]byte
-	if _, err := io.ReadFull(r, random[:]); err != nil {
-		return Key{}, fmt.Errorf("reading randomness: %w", err)
+	text, err := MakeText(r, prefix, owner)
+	if err != nil {
+		return Key{}, err
 	}
-	body := prefix + base62(big.NewInt(owner), ownerDigits) + base62(new(big.Int).SetBytes(random[:]), randomDigits)
-	key.Text = secret.New(body + checksum(body))
+	key.Text = secret.New(text)
 	return key, nil
 }
 
 // ParseKey parses the text of a key; ok is false if it is not well-formed.
 func ParseKey(text string) (key Key, ok bool) {
+	prefix := livePrefix
 	key.Environment = carrier.Production
-	rest, ok := strings.CutPrefix(text, livePrefix)
+	if strings.HasPrefix(text, testPrefix) {
+		prefix, key.Environment = testPrefix, carrier.Sandbox
+	}
+	ids, ok := ParseText(text, prefix, 1)
 	if !ok {
-		if rest, ok = strings.CutPrefix(text, testPrefix); !ok {
-			return Key{}, false
-		}
-		key.Environment = carrier.Sandbox
-	}
-	if len(rest) != ownerDigits+randomDigits+sumDigits {
 		return Key{}, false
 	}
-	body := text[:len(text)-sumDigits]
-	if text[len(body):] != checksum(body) {
-		return Key{}, false
-	}
-	var owner int64
-	for _, c := range []byte(rest[:ownerDigits]) {
-		digit := strings.IndexByte(alphabet, c)
-		if digit < 0 {
-			return Key{}, false
-		}
-		owner = owner*int64(len(alphabet)) + int64(digit)
-	}
-	switch {
+	switch owner := ids[0]; {
 	case owner > 0 && owner < partnerBit:
 		key.AccountID = owner
 	case owner > partnerBit && owner < 2*partnerBit:
@@ -100,6 +84,48 @@ func ParseKey(text string) (key Key, ok bool) {
 	}
 	key.Text = secret.New(text)
 	return key, true
+}
+
+// MakeText makes a text that cannot be guessed and names ids, each from 0 to 2^32: a prefix,
+// ids, random digits and checksum.
+func MakeText(r io.Reader, prefix string, ids ...int64) (string, error) {
+	// 192 bits are so many more than 62^30 needs that the bias is negligible.
+	var random [24]byte
+	if _, err := io.ReadFull(r, random[:]); err != nil {
+		return "", fmt.Errorf("reading randomness: %w", err)
+	}
+	var b strings.Builder
+	b.WriteString(prefix)
+	for _, id := range ids {
+		b.WriteString(base62(big.NewInt(id), ownerDigits))
+	}
+	b.WriteString(base62(new(big.Int).SetBytes(random[:]), randomDigits))
+	return b.String() + checksum(b.String()), nil
+}
+
+// ParseText returns the n ids of a text that MakeText has made with a prefix; ok is false for
+// any other text.
+func ParseText(text, prefix string, n int) (ids []int64, ok bool) {
+	rest, ok := strings.CutPrefix(text, prefix)
+	if !ok || len(rest) != n*ownerDigits+randomDigits+sumDigits {
+		return nil, false
+	}
+	body := text[:len(text)-sumDigits]
+	if text[len(body):] != checksum(body) {
+		return nil, false
+	}
+	for i := range n {
+		var id int64
+		for _, c := range []byte(rest[i*ownerDigits : (i+1)*ownerDigits]) {
+			digit := strings.IndexByte(alphabet, c)
+			if digit < 0 {
+				return nil, false
+			}
+			id = id*int64(len(alphabet)) + int64(digit)
+		}
+		ids = append(ids, id)
+	}
+	return ids, true
 }
 
 // LooksLikeKey reports whether a text has the prefix of a key, in either case.

@@ -129,6 +129,15 @@ func (e *Env) Count(name string) int {
 	return n
 }
 
+// Switch returns a setting that is on or off.
+func (e *Env) Switch(name string) bool {
+	v := e.Text(name)
+	if v != "" && v != "on" && v != "off" {
+		e.problems = append(e.problems, fmt.Errorf("%s must be on or off", name))
+	}
+	return v == "on"
+}
+
 // Seconds returns a duration, set as a positive number of seconds.
 func (e *Env) Seconds(name string) time.Duration { return time.Duration(e.Count(name)) * time.Second }
 

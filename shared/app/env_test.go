@@ -24,12 +24,17 @@ func env(values map[string]string) *app.Env {
 // TestEveryProblemAtOnce: Err lists problems by name, in the order of reading, without
 // values.
 func TestEveryProblemAtOnce(t *testing.T) {
-	e := env(map[string]string{"COUNT_TEXT": "many-canary", "COUNT_ZERO": "0", "COUNT_MINUS": "-1", "COUNT_HUGE": "99999999999999999999", "COUNT_FRACTION": "1.5", "LOG_LEVEL": "LOUD-canary"})
+	e := env(map[string]string{"COUNT_TEXT": "many-canary", "COUNT_ZERO": "0", "COUNT_MINUS": "-1", "COUNT_HUGE": "99999999999999999999", "COUNT_FRACTION": "1.5", "SWITCH": "true-canary", "LOG_LEVEL": "LOUD-canary"})
 	e.Text("TABLE_NAME")
 	for _, name := range []string{"COUNT_MISSING", "COUNT_TEXT", "COUNT_ZERO", "COUNT_MINUS", "COUNT_HUGE", "COUNT_FRACTION"} {
 		e.Count(name)
 	}
 	e.Seconds("GAP_SECONDS")
+	for _, name := range []string{"SWITCH", "SWITCH_MISSING"} {
+		if e.Switch(name) {
+			t.Errorf("Switch(%q) = true", name)
+		}
+	}
 	if got := e.LogLevel(); got != slog.LevelInfo {
 		t.Errorf("LogLevel for an unknown level = %v, want INFO", got)
 	}
@@ -44,7 +49,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	want := []string{
 		"TABLE_NAME is not set", "COUNT_MISSING is not set", "COUNT_TEXT must be a positive whole number", "COUNT_ZERO must be a positive whole number",
 		"COUNT_MINUS must be a positive whole number", "COUNT_HUGE must be a positive whole number", "COUNT_FRACTION must be a positive whole number",
-		"GAP_SECONDS is not set", "LOG_LEVEL must be DEBUG, INFO, WARN or ERROR", "AWS_REGION is not set", "AWS_ACCESS_KEY_ID is not set",
+		"GAP_SECONDS is not set", "SWITCH must be on or off", "SWITCH_MISSING is not set", "LOG_LEVEL must be DEBUG, INFO, WARN or ERROR", "AWS_REGION is not set", "AWS_ACCESS_KEY_ID is not set",
 		"AWS_SECRET_ACCESS_KEY is not set", "BASE_URL: must be absolute",
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
@@ -53,7 +58,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 }
 
 func TestEnvReads(t *testing.T) {
-	e := env(map[string]string{"TABLE_NAME": "t", "N": "200", "GAP_SECONDS": "600", "LOG_LEVEL": "WARN", "ERROR_SOURCE": "x"})
+	e := env(map[string]string{"TABLE_NAME": "t", "N": "200", "GAP_SECONDS": "600", "NEW": "on", "OLD": "off", "LOG_LEVEL": "WARN", "ERROR_SOURCE": "x"})
 	if got := e.Text("TABLE_NAME"); got != "t" {
 		t.Errorf("Text = %q", got)
 	}
@@ -62,6 +67,9 @@ func TestEnvReads(t *testing.T) {
 	}
 	if got := e.Seconds("GAP_SECONDS"); got != 10*time.Minute {
 		t.Errorf("Seconds = %v", got)
+	}
+	if on, off := e.Switch("NEW"), e.Switch("OLD"); !on || off {
+		t.Errorf("Switch = %t and %t", on, off)
 	}
 	if got := e.LogLevel(); got != slog.LevelWarn {
 		t.Errorf("LogLevel = %v", got)

@@ -204,6 +204,19 @@ func (a *Auth) PartnerOrMerchant(ctx context.Context, req *httpapi.Request, besi
 	return a.Merchant(ctx, req, beside)
 }
 
+// PartnerOnBehalf authenticates a partner that acts for an account, as Merchant does. Errors:
+// those of Merchant, and fault.Forbidden for a merchant's key, whatever it asks for.
+func (a *Auth) PartnerOnBehalf(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, error) {
+	key, err := parseKey(req)
+	if err != nil {
+		return Caller{}, err
+	}
+	if key.PartnerID == 0 {
+		return a.Partner(ctx, req)
+	}
+	return a.Merchant(ctx, req, beside)
+}
+
 // verify verifies the key and its scope, and runs beside concurrently; beside has ended
 // when verify returns. err is the error of the key.
 func (a *Auth) verify(ctx context.Context, req *httpapi.Request, key account.Key, beside func(context.Context) error) (used account.KeyUsed, besideErr, err error) {

@@ -22,7 +22,7 @@ import (
 var routes = map[account.Scope][]string{
 	account.ScopeRead: {
 		"GET /v1/partners/accounts", "GET /v1/partners/accounts/{account_id}", "GET /v1/partners/accounts/external_account_id/{external_account_id}",
-		"GET /v1/partners/accounts/{account_id}/api_keys", "GET /v1/partners/countries", "GET /v1/connections/carriers", "GET /v1/carriers",
+		"GET /v1/partners/accounts/{account_id}/api_keys", "GET /v1/partners/countries", "GET /v1/partners/settings", "GET /v1/connections/carriers", "GET /v1/carriers",
 		"GET /v1/carriers/status", "GET /v1/carriers/{carrier_id}", "GET /v1/carriers/{carrier_id}/account", "GET /v1/carriers/{carrier_id}/history", "GET /v1/tracking",
 		"GET /v1/events", "GET /v1/events/{event_id}", "GET /v1/audit_log", "GET /v1/shipments",
 		"GET /v1/environment/webhooks", "GET /v1/environment/webhooks/{webhook_id}", "GET /v1/environment/webhooks/{webhook_id}/deliveries",
@@ -38,6 +38,7 @@ var routes = map[account.Scope][]string{
 		"POST /v1/partners/accounts", "PATCH /v1/partners/accounts/{account_id}", "DELETE /v1/partners/accounts/{account_id}", "PUT /v1/partners/accounts/{account_id}/enable",
 		"PUT /v1/partners/accounts/{account_id}/disable", "PUT /v1/partners/accounts/{account_id}/restore", "POST /v1/partners/accounts/{account_id}/api_keys",
 		"POST /v1/partners/accounts/{account_id}/api_keys/{api_key_id}/rotate", "DELETE /v1/partners/accounts/{account_id}/api_keys/{api_key_id}",
+		"POST /v1/partners/accounts/{account_id}/login_invitations", "DELETE /v1/partners/accounts/{account_id}/sessions", "POST /v1/tokens/ephemeral", "PUT /v1/partners/settings",
 		"POST /v1/environment/webhooks", "PUT /v1/environment/webhooks/{webhook_id}", "DELETE /v1/environment/webhooks/{webhook_id}",
 		"POST /v1/environment/webhooks/{webhook_id}/test", "POST /v1/environment/webhooks/{webhook_id}/rotate_secret", "POST /v1/environment/webhooks/{webhook_id}/replay",
 		"POST /v1/environment/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
@@ -110,6 +111,12 @@ func TestEachScopeAllowsItsRoutes(t *testing.T) {
 								return err
 							},
 						}
+						if !merchant { // it refuses a merchant's key with any scope
+							ways["PartnerOnBehalf"] = func() error {
+								_, err := w.auth.PartnerOnBehalf(t.Context(), requestFor(route, key), w.beside)
+								return err
+							}
+						}
 					}
 					for name, way := range ways {
 						tried++
@@ -155,7 +162,7 @@ func TestUnknownRoutesAreRefused(t *testing.T) {
 			known++
 		}
 	}
-	if known != 47 {
+	if known != 52 {
 		t.Errorf("%d routes", known)
 	}
 }

@@ -355,7 +355,9 @@ func (c *Connection) classifyRefusal(o Observation) finding {
 }
 
 // Suspected is the status_reason while a refusal is not confirmed.
-func Suspected(o carrier.Outcome) string { return string(o) + "_suspected" }
+func Suspected(o carrier.Outcome) string { return string(o) + suspected }
+
+const suspected = "_suspected"
 
 // Record applies a check to the connection: status, reason, counters, contract flags
 // and the time of the next check. It returns the history entry; the caller adds the

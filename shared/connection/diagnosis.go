@@ -3,6 +3,7 @@ package connection
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -82,6 +83,28 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 	}
 	return &d
 }
+
+// Diagnosis explains why the connection does not work or is in doubt: by the outcome that its
+// StatusReason names, else by that of its latest check; nil if both are good, and for what
+// only the contract forbids. The row keeps neither the carrier's status nor the hint of a
+// reading, so the diagnosis has none.
+func (c *Connection) Diagnosis() *fault.Diagnosis {
+	reason := carrier.Outcome(strings.TrimSuffix(c.StatusReason, suspected))
+	if !slices.Contains(carrier.Outcomes(), reason) {
+		reason = c.LastCheck.Outcome
+	}
+	if reason == "" { // never checked
+		return nil
+	}
+	d := Reading{Outcome: reason}.Diagnosis()
+	if d != nil {
+		d.CarrierError = nil
+	}
+	return d
+}
+
+// Suspects reports whether the latest refusal is not confirmed.
+func (c *Connection) Suspects() bool { return strings.HasSuffix(c.StatusReason, suspected) }
 
 const tellOperator = "Tell the operator of this service the request id."
 

@@ -23,9 +23,9 @@ type By struct {
 	Actor     Actor
 	KeyID     int64  // zero without a key
 	PartnerID int64  // the key's partner
-	AccountID int64  // the account that the key acts for; zero on partner routes
+	AccountID int64  // the account that the key acts for, or whose page it is; zero on partner routes
 	Operator  string // the name that the operator gave; empty for others
-	RequestID string // of the request with the key; empty for others
+	RequestID string // of the request with the key or of the page; empty for others
 	SourceIP  string // the address that the gateway saw the request come from
 }
 
@@ -39,10 +39,11 @@ const (
 	Schedule   Actor = "schedule"
 	Reconciler Actor = "reconciler"
 	Operator   Actor = "operator"
+	Page       Actor = "page" // the merchant, on the account page
 )
 
 // Actors returns the actors whose changes are recorded as events.
-func Actors() []Actor { return []Actor{Partner, Merchant, Schedule, Operator} }
+func Actors() []Actor { return []Actor{Partner, Merchant, Schedule, Operator, Page} }
 
 // Event reports one change.
 type Event struct {

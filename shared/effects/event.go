@@ -75,18 +75,30 @@ const WebhookDisabled EventType = "webhook_disabled"
 // What is in the audit log only: the operator's changes of a partner, and what callers do
 // with webhooks. A test is sent to the webhook that it names, too.
 const (
-	PartnerCreated    EventType = "partner_created"
-	PartnerEnabled    EventType = "partner_enabled"
-	PartnerDisabled   EventType = "partner_disabled"
-	PartnerKeyCreated EventType = "partner_key_created"
-	PartnerKeyRotated EventType = "partner_key_rotated"
-	PartnerKeyDeleted EventType = "partner_key_deleted"
+	PartnerCreated         EventType = "partner_created"
+	PartnerEnabled         EventType = "partner_enabled"
+	PartnerDisabled        EventType = "partner_disabled"
+	PartnerKeyCreated      EventType = "partner_key_created"
+	PartnerKeyRotated      EventType = "partner_key_rotated"
+	PartnerKeyDeleted      EventType = "partner_key_deleted"
+	PartnerSettingsUpdated EventType = "partner_settings_updated"
 
 	WebhookCreated       EventType = "webhook_created"
 	WebhookUpdated       EventType = "webhook_updated"
 	WebhookDeleted       EventType = "webhook_deleted"
 	WebhookSecretRotated EventType = "webhook_secret_rotated"
 	WebhookTest          EventType = "webhook_test"
+)
+
+// What is in the audit log only: what is done with an account's login, and the showing of a
+// carrier's secret to its owner.
+const (
+	LoginSignedIn      EventType = "login_signed_in"
+	LoginInvited       EventType = "login_invited"
+	LoginPasswordSet   EventType = "login_password_set"
+	LoginEmailChanged  EventType = "login_email_changed"
+	LoginSessionsEnded EventType = "login_sessions_ended"
+	SecretShown        EventType = "secret_shown"
 )
 
 // SecretRead is a reading of a merchant's carrier credentials. It is in the audit log only.
@@ -109,8 +121,9 @@ func EventTypes() []EventType {
 func AuditTypes() []EventType { return append(EventTypes(), auditOnly...) }
 
 var auditOnly = []EventType{ // never changes
-	SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted,
+	SecretRead, PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted, PartnerSettingsUpdated,
 	WebhookCreated, WebhookUpdated, WebhookDeleted, WebhookSecretRotated, WebhookTest,
+	LoginSignedIn, LoginInvited, LoginPasswordSet, LoginEmailChanged, LoginSessionsEnded, SecretShown,
 }
 
 // AuditOnly reports whether a type is only in the audit log. It is false for the types of
@@ -137,13 +150,15 @@ type Listing struct {
 	Types       []EventType // empty: all
 	Actor       Actor       // empty: all
 	KeyID       int64       // of who made the change; zero: all
+	Subject     string      // empty: all
 	Before      string      // the page begins after this event_id; empty: at the newest
 	Limit       int         // at least 1
 }
 
 // Matches reports whether an event passes the filters of the listing.
 func (l *Listing) Matches(r *Recorded) bool {
-	return (len(l.Types) == 0 || slices.Contains(l.Types, r.Type)) && (l.Actor == "" || l.Actor == r.By.Actor) && (l.KeyID == 0 || l.KeyID == r.By.KeyID)
+	return (len(l.Types) == 0 || slices.Contains(l.Types, r.Type)) && (l.Actor == "" || l.Actor == r.By.Actor) && (l.KeyID == 0 || l.KeyID == r.By.KeyID) &&
+		(l.Subject == "" || l.Subject == r.Subject)
 }
 
 // Report is what an event says. Data becomes a JSON object of at most MaxEventData bytes;

@@ -135,7 +135,7 @@ func TestEventTypes(t *testing.T) {
 
 func TestListingMatches(t *testing.T) {
 	t.Parallel()
-	e := &effects.Recorded{Event: effects.Event{Type: effects.APIKeyCreated}, By: effects.By{Actor: effects.Partner, KeyID: 7}}
+	e := &effects.Recorded{Event: effects.Event{Type: effects.APIKeyCreated, Subject: "api_key 7"}, By: effects.By{Actor: effects.Partner, KeyID: 7}}
 	for _, tc := range []struct {
 		name string
 		l    effects.Listing
@@ -144,9 +144,10 @@ func TestListingMatches(t *testing.T) {
 		{"another type", effects.Listing{Types: []effects.EventType{effects.APIKeyDeleted}}, false},
 		{"another actor", effects.Listing{Actor: effects.Operator}, false},
 		{"another key", effects.Listing{KeyID: 8}, false},
+		{"another subject", effects.Listing{Subject: "api_key 8"}, false},
 		{"one of two", effects.Listing{Types: []effects.EventType{effects.APIKeyCreated}, KeyID: 8}, false},
 		{"no filter", effects.Listing{}, true},
-		{"all", effects.Listing{Types: []effects.EventType{effects.APIKeyDeleted, effects.APIKeyCreated}, Actor: effects.Partner, KeyID: 7}, true},
+		{"all", effects.Listing{Types: []effects.EventType{effects.APIKeyDeleted, effects.APIKeyCreated}, Actor: effects.Partner, KeyID: 7, Subject: "api_key 7"}, true},
 	} {
 		if got := tc.l.Matches(e); got != tc.want {
 			t.Errorf("%s: Matches = %t, want %t", tc.name, got, tc.want)

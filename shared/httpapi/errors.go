@@ -98,17 +98,29 @@ func problem(source string, p *fault.Error) Problem {
 
 // RetryAfter adds the header of the same name, if the error has a time.
 func (r *Response) RetryAfter(err error) {
-	for _, p := range fault.Of(err) {
-		if p.Kind != fault.Internal && p.RetryAfter > 0 {
-			r.Header["Retry-After"] = seconds(p.RetryAfter)
-		}
+	if after := RetryAfter(err); after != "" {
+		r.Header["Retry-After"] = after
 	}
 }
 
-// render answers with an error, under the status of its first problem.
+// RetryAfter returns the value of the header of the same name; empty if the error has no time.
+func RetryAfter(err error) (value string) {
+	for _, p := range fault.Of(err) {
+		if p.Kind != fault.Internal && p.RetryAfter > 0 {
+			value = seconds(p.RetryAfter)
+		}
+	}
+	return value
+}
+
+// Status returns the status of an answer with an error: that of its first problem.
+func Status(err error) int {
+	return cmp.Or(rows[fault.KindOf(err)].status, http.StatusInternalServerError)
+}
+
+// render answers with an error.
 func (a *API) render(req *Request, err error) *Response {
-	all := fault.Of(err)
-	resp := JSON(cmp.Or(rows[all[0].Kind].status, http.StatusInternalServerError), Envelope{RequestID: req.ID, Errors: Problems(a.ErrorSource, err)})
+	resp := JSON(Status(err), Envelope{RequestID: req.ID, Errors: Problems(a.ErrorSource, err)})
 	resp.RetryAfter(err)
 	if resp.Status == http.StatusUnauthorized {
 		resp.Header["WWW-Authenticate"] = challenge

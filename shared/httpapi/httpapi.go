@@ -89,14 +89,12 @@ func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (e
 		now = time.Now
 	}
 	start := now()
-	req := &Request{ID: requestID(event.RequestContext.RequestID), event: event, url: a.URL}
+	req := &Request{ID: RequestID(event.RequestContext.RequestID), event: event, url: a.URL}
 	ctx = invocation.With(ctx, slog.String("request_id", req.ID))
 	ctx, points := a.Metrics.Start(ctx)
 	resp, err := a.call(ctx, req)
 	if err != nil {
-		if fault.Is(err, fault.Internal) && errors.Is(err, context.DeadlineExceeded) {
-			err = fault.Slow(err)
-		}
+		err = Slow(err)
 		resp = a.render(req, err)
 	}
 	took := now().Sub(start)
@@ -112,19 +110,31 @@ func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (e
 	if id := answer.Headers["X-Request-Id"]; id != req.ID {
 		record = append(record, slog.String("replay_of", id))
 	}
-	level := slog.LevelInfo
 	if err != nil {
 		record = append(record, slog.String("error", err.Error()))
-		switch {
-		case fault.Is(err, fault.Internal):
-			level = slog.LevelError
-		case resp.Status >= http.StatusInternalServerError:
-			level = slog.LevelWarn
-		}
 	}
-	measure(ctx, req, resp, err, took)
-	points.Log(ctx, log, level, "request", record...)
+	Measure(ctx, routeGroup(req.Method(), event.Resource), resp.Status, err, took)
+	points.Log(ctx, log, Level(resp.Status, err), "request", record...)
 	return answer, nil
+}
+
+// Slow returns fault.Slow for an error whose cause is that AWS did not answer in time; any other one as it is.
+func Slow(err error) error {
+	if fault.Is(err, fault.Internal) && errors.Is(err, context.DeadlineExceeded) {
+		return fault.Slow(err)
+	}
+	return err
+}
+
+// Level returns the level of a request's log record; err may be nil.
+func Level(status int, err error) slog.Level {
+	switch {
+	case fault.Is(err, fault.Internal):
+		return slog.LevelError
+	case err != nil && status >= http.StatusInternalServerError:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // known returns the attribute of an id; for zero the one that slog leaves out.
@@ -135,10 +145,10 @@ func known(name string, id int64) (attr slog.Attr) {
 	return attr
 }
 
-// requestID returns the gateway's id of the request, which its access log and its own
+// RequestID returns the gateway's id of the request, which its access log and its own
 // answers have too; a new one if that is no UUID. Callers may choose it, by a header of
 // the gateway (infra/docs/decisions/0042).
-func requestID(gateway string) string {
+func RequestID(gateway string) string {
 	if len(gateway) == 36 && uuid.Validate(gateway) == nil { // which takes other forms, too
 		return gateway
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -384,5 +385,29 @@ func TestIdempotencyNeedsTheSecret(t *testing.T) {
 	bad.IsBase64Encoded, bad.Headers = true, map[string]string{"Idempotency-Key": "k"}
 	if _, err := httpapi.NewChange(t.Context(), sealer(), httpapi.NewRequest("id", bad), caller("caller"), now()); !fault.Is(err, fault.Invalid) {
 		t.Errorf("NewChange with malformed Base64 = %v", err)
+	}
+}
+
+// TestIdempotencyOfEncodedBodies: a gateway that passes bodies in Base64, as ours does, and one that does not make the same payload.
+func TestIdempotencyOfEncodedBodies(t *testing.T) {
+	digest := func(body string, encoded bool) []byte {
+		t.Helper()
+		e := post(body)
+		e.Headers, e.IsBase64Encoded = map[string]string{"Idempotency-Key": "k"}, encoded
+		change := begin(t, httpapi.NewRequest("id", e), "caller")
+		fx, err := change.Effects(t.Context(), httpapi.JSON(http.StatusOK, "fine"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fx.Answer.PayloadMAC
+	}
+	for _, body := range []string{"", `{"name":"Zoë"}`} {
+		plain, encoded := digest(body, false), digest(base64.StdEncoding.EncodeToString([]byte(body)), true)
+		if !bytes.Equal(plain, encoded) {
+			t.Errorf("the payload %q has two digests", body)
+		}
+	}
+	if bytes.Equal(digest("e30=", false), digest("e30=", true)) {
+		t.Error("a body and its Base64 have one digest")
 	}
 }

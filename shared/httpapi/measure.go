@@ -10,10 +10,10 @@ import (
 	"carrierlink/shared/metrics"
 )
 
-// measure adds the metrics of a request: how it was answered, how long it took, and which
-// limit refused it.
-func measure(ctx context.Context, req *Request, resp *Response, err error, took time.Duration) {
-	outcome, route := outcomeOf(resp.Status, err), routeGroup(req.Method(), req.event.Resource)
+// Measure adds the metrics of a request: how it was answered, how long it took, and which
+// limit refused it. route is a value of the dimension Route; err may be nil.
+func Measure(ctx context.Context, route string, status int, err error, took time.Duration) {
+	outcome := outcomeOf(status, err)
 	metrics.Add(ctx, metrics.Requests, outcome, 1)
 	metrics.Add(ctx, metrics.Latency, route, took.Milliseconds())
 	switch outcome {

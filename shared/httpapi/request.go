@@ -77,6 +77,19 @@ func (r *Request) Address(path string) string {
 	return "https://" + domain + path
 }
 
+// Servers returns the URLs of the API without the paths below them, as far as a request
+// tells: API.URL, and the domain that the gateway was called by.
+func (r *Request) Servers() []string {
+	var all []string
+	if r.url != "" {
+		all = append(all, r.url)
+	}
+	if domain := r.event.RequestContext.DomainName; domain != "" {
+		all = append(all, "https://"+domain)
+	}
+	return all
+}
+
 // segments returns the non-empty segments of a path. Gateways may ignore empty segments
 // when they match a route.
 func segments(path string) []string {

@@ -1,6 +1,9 @@
 package httpapi_test
 
 import (
+	"context"
+	"log/slog"
+	"net/http"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -169,5 +172,38 @@ func TestNumber(t *testing.T) {
 	got := 5
 	if problems := httpapi.NewRequest("id", events.APIGatewayProxyRequest{}).Number("a", &got, 7, 30); problems != nil || got != 5 {
 		t.Errorf("without the parameter: %d, %v", got, problems)
+	}
+}
+
+// TestServers: the API is known by its own URL and by the domain that the gateway was called
+// by, which no header changes.
+func TestServers(t *testing.T) {
+	const gateway = "abc.execute-api.ap-southeast-2.amazonaws.com"
+	for _, tc := range []struct {
+		name, url, domain string
+		want              []string
+	}{
+		{"neither", "", "", nil},
+		{"called by the gateway's name", "", gateway, []string{"https://" + gateway}},
+		{"behind a proxy", "https://api.example.com/base", gateway, []string{"https://api.example.com/base", "https://" + gateway}},
+		{"without a gateway", "http://127.0.0.1:8080", "", []string{"http://127.0.0.1:8080"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			api := httpapi.API{URL: tc.url, Log: slog.New(slog.DiscardHandler), Routes: []httpapi.Route{{
+				Method: "GET", Resource: "/x", Handler: func(_ context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+					got = req.Servers()
+					return httpapi.NoContent(), nil
+				},
+			}}}
+			e := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/x", Path: "/x", Headers: map[string]string{"Host": "shop.example"}}
+			e.RequestContext.DomainName = tc.domain
+			if resp, err := api.Serve(t.Context(), e); err != nil || resp.StatusCode != http.StatusNoContent {
+				t.Fatalf("Serve = %d, %v, want 204", resp.StatusCode, err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("Servers (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -81,7 +81,7 @@ var dimensions = [...]struct {
 	name   string
 	values []string
 }{
-	byRoute:   {"Route", []string{"accounts", "keys", "links", "connections", "charge_accounts", "tracking", Other}},
+	byRoute:   {"Route", []string{"accounts", "keys", "links", "connections", "charge_accounts", "tracking", "pages", Other}},
 	byOutcome: {"Outcome", []string{"ok", "rejected", "refused", "overloaded", "carrier", "ours"}},
 	byLimit:   {"Limit", []string{"requests", "tracking", "checking", "linking", "changing", "caps"}},
 	byAnswer:  {"Answer", []string{"ok", "refused", "limited", "unavailable", "timeout", Other}},

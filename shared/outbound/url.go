@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -124,13 +125,17 @@ type Checker struct {
 	Resolver *net.Resolver // nil: the system's
 }
 
-// Check is CheckURL, and fault.Invalid if the URL's name has an address that is not
-// public now. It waits 2 s at most. A name that cannot be resolved passes: it may get its
+// Check is CheckURL, and fault.Invalid if the URL is below one of own, the URLs of the
+// service itself, whatever their paths are, or if its name has an address that is not public
+// now. It waits 2 s at most. A name that cannot be resolved passes: it may get its
 // address later, and Client checks what it connects to in any case.
-func (c Checker) Check(ctx context.Context, field, text string) *fault.Error {
+func (c Checker) Check(ctx context.Context, field, text string, own ...string) *fault.Error {
 	u, problem := c.Rules.parse(field, text)
 	if problem != nil {
 		return problem
+	}
+	if slices.ContainsFunc(own, func(text string) bool { return sameServer(u, text) }) {
+		return fault.Field(fault.Invalid, field, "%s must not lead to this service itself.", field)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
@@ -144,4 +149,20 @@ func (c Checker) Check(ctx context.Context, field, text string) *fault.Error {
 		}
 	}
 	return nil
+}
+
+// sameServer reports whether a URL has the host and the port of another one.
+func sameServer(u *url.URL, text string) bool {
+	other, err := url.Parse(text)
+	return err == nil && strings.EqualFold(u.Hostname(), other.Hostname()) && portOf(u) == portOf(other)
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return strings.TrimLeft(u.Port(), "0")
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
 }

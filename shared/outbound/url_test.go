@@ -181,6 +181,33 @@ func TestRefusedAddresses(t *testing.T) {
 	}
 }
 
+// TestCheckRefusesTheServiceItself: a webhook that leads to this API would be a loop.
+func TestCheckRefusesTheServiceItself(t *testing.T) {
+	const itself = "invalid: url must not lead to this service itself."
+	own := []string{"https://api.example.com/live", "https://abc.execute-api.example", "http://127.0.0.1:8000", "", "%"}
+	for _, tc := range []struct{ name, url, want string }{
+		{"below it", "https://api.example.com/live/v1/environment/webhooks", itself},
+		{"another path", "https://api.example.com/", itself},
+		{"in capitals", "HTTPS://API.Example.COM", itself},
+		{"its port is given", "https://api.example.com:443/x", itself},
+		{"with zeros", "https://api.example.com:0443/x", itself},
+		{"its other name", "https://abc.execute-api.example/live?x", itself},
+		{"a local stack", "http://127.0.0.1:8000/v1", itself},
+		{"another port of a local stack", "http://127.0.0.1:8001/v1", ""},
+		{"another port", "https://api.example.com:8443/", ""},
+		{"a name below its own", "https://hooks.api.example.com/", ""},
+		{"a name above its own", "https://example.com/", ""},
+		{"its name in the path", "https://shop.example/api.example.com", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			resolver := names(t, func(string) []string { return nil })
+			if got := message(Checker{Rules: Rules{AllowLoopback: true}, Resolver: resolver}.Check(t.Context(), "url", tc.url, own...)); got != tc.want {
+				t.Errorf("Check(%s) = %q, want %q", tc.url, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestCheckerResolves(t *testing.T) {
 	for _, tc := range []struct {
 		name, address string

@@ -1,6 +1,7 @@
 package parcel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -316,26 +317,30 @@ func bySchedule() effects.By { return effects.By{Actor: effects.Schedule} }
 
 // batches returns what the calls of the carrier are about, the earliest due first: ten
 // parcels of one brand, at least one of them due. Others that may come early fill it
-// up. Parcels that must be asked about alone come last. After failures another batch
-// comes first, so that none holds up the others.
+// up. Parcels that must be asked about with few others, or alone, are in batches of their
+// own, which come last. After failures another batch comes first, so that none holds up the
+// others.
 func (r *round) batches(parcels []Parcel) [][]Parcel {
 	slices.SortFunc(parcels, byDue)
-	var alone, together [][]Parcel
-	open := map[carrier.Name]int{} // the place of the brand's unfinished batch
+	type kind struct {
+		brand  carrier.Name
+		beside int
+	}
+	var all [][]Parcel
+	open := map[kind]int{} // the place of the unfinished batch
 	for _, p := range parcels {
-		isDue := due(p, r.began)
-		switch i, ok := open[p.Brand]; {
-		case !isDue && (p.Alone || !p.MayComeEarly(r.began)):
-		case p.Alone:
-			alone = append(alone, []Parcel{p})
-		case ok && len(together[i]) < tracking.MaxNumbers:
-			together[i] = append(together[i], p)
+		isDue, most := due(p, r.began), cmp.Or(p.Beside, tracking.MaxNumbers)
+		k := kind{p.Brand, p.Beside}
+		switch i, ok := open[k]; {
+		case !isDue && (p.Beside > 0 || !p.MayComeEarly(r.began)):
+		case ok && len(all[i]) < most:
+			all[i] = append(all[i], p)
 		case isDue:
-			open[p.Brand] = len(together)
-			together = append(together, []Parcel{p})
+			open[k] = len(all)
+			all = append(all, []Parcel{p})
 		}
 	}
-	all := append(together, alone...)
+	slices.SortStableFunc(all, func(a, b []Parcel) int { return cmp.Compare(min(a[0].Beside, 1), min(b[0].Beside, 1)) })
 	if len(all) > 0 {
 		first := r.Failures % len(all)
 		all = slices.Concat(all[first:], all[:first])
@@ -360,6 +365,12 @@ func (r *round) look(ctx context.Context, env carrier.Environment, conn *connect
 		}
 	}
 	now := r.Now()
+	refused := 0 // together
+	for _, a := range answers {
+		if errors.Is(a.Err, tracking.ErrAskAlone) {
+			refused++
+		}
+	}
 	unasked := 0 // or not answered
 	var failure error
 	looks := make([]Look, 0, len(parcels))
@@ -370,6 +381,7 @@ func (r *round) look(ctx context.Context, env carrier.Environment, conn *connect
 			looks = append(looks, Look{Parcel: ended(p, EndExpired, now)})
 			continue
 		case !unanswered(a):
+			p.Beside = besideNext(&p, a, len(numbers), refused)
 			l, err := r.see(conn, p, a, now)
 			if err != nil {
 				return true, err
@@ -428,12 +440,12 @@ func (r *round) see(conn *connection.Connection, p Parcel, a tracking.Answer, no
 	p.LookedAt, p.Brand = now, brandOf(conn, p.Number)
 	p.NextLookAt = nextLook(r.ConnectionID, now, interval(a.Tracking), r.Timing)
 	if errors.Is(a.Err, tracking.ErrAskAlone) {
-		p.Alone, p.NextLookAt, r.more = true, now, true // the culprit keeps the others waiting no longer than the allowance
+		p.NextLookAt, r.more = now, true // the culprit keeps the others waiting no longer than the allowance
 		return Look{Parcel: p}, nil
 	}
 	// A number that the carrier refused together with others and still does not know stays alone,
 	// and has a call of its own: those are fewer.
-	if p.Alone = p.Alone && a.Fault == tracking.NumberUnknown; p.Alone {
+	if p.Beside == 1 {
 		p.NextLookAt = nextLook(r.ConnectionID, now, aloneInterval(now.Sub(p.RegisteredAt), r.Timing), r.Timing)
 	}
 	if older {

@@ -397,33 +397,73 @@ func TestForeignParcels(t *testing.T) {
 	}
 }
 
-// TestRefusedTogether: the carrier refuses each call that has a certain number beside others.
-// The others are asked for alone once, as soon as the allowance permits, and then together
-// again; that number stays alone, and is asked for less often.
-func TestRefusedTogether(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.account(t, 71)
-	w.start(t, w.link(t, 71, "se-1", post), numbers(10)...)
-	bad := numbers(4)[3]
+// spoilt has the carrier refuse each call that has one of these numbers beside others; by
+// themselves it does not know them.
+func (w *world) spoilt(bad ...string) {
 	w.together = func(of []string) error {
-		if len(of) > 1 && slices.Contains(of, bad) {
+		if len(of) > 1 && slices.ContainsFunc(of, func(n string) bool { return slices.Contains(bad, n) }) {
 			return &fault.Error{Kind: fault.Invalid, Cause: tracking.ErrAskAlone}
 		}
 		return nil
 	}
 	w.answer = func(_, number string, _ time.Time) tracking.CarrierAnswer {
-		if number == bad {
+		if slices.Contains(bad, number) {
 			return unknown()
 		}
 		return says("In transit")
 	}
-	w.run(t, parcel.FirstLook("se-1", start, w.service.Timing).Sub(start)+4*time.Minute)
-	equal(t, "sizes of the first calls", w.asked("se-1"), []int{10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1})
-	equal(t, "events", len(w.events(t, 71)), 9)
-	w.calls = map[string][]call{}
-	w.run(t, 7*time.Hour)
-	equal(t, "sizes of the next calls", w.asked("se-1"), []int{9})
+}
+
+// TestRefusedTogether: the carrier refuses a call for some of its numbers. It is asked again
+// for each half, and for each number of a half that it refuses, as soon as the allowance
+// permits: one bad number of ten takes eight calls, which a minute has.
+func TestRefusedTogether(t *testing.T) {
+	t.Parallel()
+	all := numbers(10)
+	for _, tc := range []struct {
+		name string
+		of   int
+		bad  []string
+		want []int // sizes of the calls
+	}{
+		{"all are bad", 10, all, []int{10, 5, 5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
+		{"one in each half", 10, []string{all[0], all[9]}, []int{10, 5, 5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
+		{"two in one half", 10, []string{all[5], all[9]}, []int{10, 5, 5, 1, 1, 1, 1, 1}},
+		{"the first", 10, all[:1], []int{10, 5, 5, 1, 1, 1, 1, 1}},
+		{"the last", 10, all[9:], []int{10, 5, 5, 1, 1, 1, 1, 1}},
+		{"one of seven", 7, all[6:7], []int{7, 4, 3, 1, 1, 1}},
+		{"one of five", 5, all[:1], []int{5, 1, 1, 1, 1, 1}},
+		{"one of two", 2, all[:1], []int{2, 1, 1}},
+		{"none", 10, nil, []int{10}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.account(t, 71)
+			w.start(t, w.link(t, 71, "se-1", post), all[:tc.of]...)
+			w.spoilt(tc.bad...)
+			w.run(t, parcel.FirstLook("se-1", start, w.service.Timing).Sub(start)+6*time.Minute)
+			equal(t, "sizes of the first calls", w.asked("se-1"), tc.want)
+			equal(t, "events", len(w.events(t, 71)), tc.of-len(tc.bad))
+			w.calls = map[string][]call{}
+			w.run(t, 7*time.Hour)
+			if next := w.asked("se-1"); tc.of > len(tc.bad) {
+				equal(t, "sizes of the next calls", next, []int{tc.of - len(tc.bad)})
+			}
+		})
+	}
+}
+
+// TestOneIsToBlame: the number for which the carrier refuses a call stays alone, and is asked
+// for less often.
+func TestOneIsToBlame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account(t, 71)
+	w.start(t, w.link(t, 71, "se-1", post), numbers(10)...)
+	bad := numbers(4)[3]
+	w.spoilt(bad)
+	w.run(t, 8*time.Hour)
 	w.calls = map[string][]call{}
 	w.run(t, 4*24*time.Hour)
 	var alone []time.Duration

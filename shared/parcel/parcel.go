@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type Parcel struct {
 	LookedAt   time.Time    // zero before the first look
 	NextLookAt time.Time    // zero after the end
 	Brand      carrier.Name // of the number, by tracking.BrandOf: calls of the carrier have one brand only
-	Alone      bool         // the next call is about this number only
+	Beside     int          // how many numbers the next call may be about: zero for tracking.MaxNumbers, else it is about such numbers only
 	End        End          // why it is no longer looked at; empty while it is
 	EndedAt    time.Time    // zero before the end
 	Version    int64        // grows with each write
@@ -61,14 +62,13 @@ func (p *Parcel) Active() bool { return p.End == "" }
 const (
 	TrackedFor = 60 * 24 * time.Hour
 	KeptFor    = 7 * 24 * time.Hour // after its end
-	// keptAtMost ends what nobody has ended: the schedule may have stopped.
-	keptAtMost = 90 * 24 * time.Hour
 )
 
-// ExpiresAt returns when the table may drop the parcel.
+// ExpiresAt returns when the table may drop the parcel: never while it is looked at, because
+// nobody would count it less.
 func (p *Parcel) ExpiresAt() time.Time {
 	if p.Active() {
-		return p.RegisteredAt.Add(keptAtMost)
+		return time.Time{}
 	}
 	return p.EndedAt.Add(KeptFor)
 }
@@ -80,8 +80,8 @@ const (
 	lookAtDepotEvery = 2 * time.Hour
 	lookOnBoardEvery = time.Hour
 	firstLookWithin  = 10 * time.Minute
-	// For a number that the carrier does not know and refuses together with others: in the
-	// first day, and later.
+	// For a number that the carrier does not know and refuses together with others (Beside is
+	// 1): in the first day, and later.
 	lookAloneEvery = 12 * time.Hour
 	lookLaterEvery = 24 * time.Hour
 )
@@ -139,6 +139,21 @@ func lastSlot(connectionID string, until time.Time, every time.Duration, t healt
 // time between two looks has passed.
 func (p *Parcel) MayComeEarly(now time.Time) bool {
 	return p.LookedAt.IsZero() || now.Sub(p.LookedAt) >= p.NextLookAt.Sub(p.LookedAt)/2
+}
+
+// besideNext returns the Beside of a parcel after a call about so many numbers, of which the
+// carrier has refused some together. Those are asked about again in halves; five or less one
+// by one, which takes no more calls than further halves would, and less if the carrier does
+// not know several. What it does not know by itself, either, is the culprit and stays alone.
+func besideNext(p *Parcel, a tracking.Answer, asked, refused int) int {
+	again := errors.Is(a.Err, tracking.ErrAskAlone)
+	switch {
+	case again && refused > tracking.MaxNumbers/2:
+		return (refused + 1) / 2
+	case again, p.Beside > 0 && asked == 1 && a.Fault == tracking.NumberUnknown:
+		return 1
+	}
+	return 0
 }
 
 // observe notes what the carrier says of the parcel, and reports whether its status or that
@@ -238,9 +253,6 @@ type Round struct {
 func NewRound(conn *connection.Connection, due time.Time) Round {
 	return Round{AccountID: conn.AccountID, PartnerID: conn.PartnerID, ConnectionID: conn.ID, Carrier: conn.Carrier, CredentialID: conn.CredentialID, Lane: conn.Lane(), DueAt: due}
 }
-
-// ExpiresAt returns when the table may drop the round: after its last parcel.
-func (r *Round) ExpiresAt() time.Time { return r.RegisteredAt.Add(keptAtMost) }
 
 // byDue orders parcels by when they are due.
 func byDue(a, b Parcel) int {

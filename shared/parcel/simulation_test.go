@@ -26,7 +26,6 @@ type simulation struct {
 
 	checks  *schedule.Dispatcher
 	checker *schedule.Worker
-	rounds  *schedule.Rounds
 	looks   *schedule.RoundWorker
 	queues  [2][]schedule.Delayed // of checks, of rounds
 	down    func(now time.Time) bool
@@ -102,7 +101,7 @@ func newSimulation(tb testing.TB) *simulation {
 	sandbox := schedule.Traffic{Queue: queue{s, 0}, PerMinute: 60}
 	s.checks = &schedule.Dispatcher{Store: w, Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Window: time.Minute, Production: schedule.Traffic{Queue: queue{s, 0}, PerMinute: 600}, Sandbox: sandbox}
 	s.checker = &schedule.Worker{Checker: s, Breakers: w}
-	s.rounds = &schedule.Rounds{Store: w, Now: now, Window: time.Minute, Production: schedule.Traffic{Queue: queue{s, 1}, PerMinute: 300}, Sandbox: schedule.Traffic{Queue: queue{s, 1}, PerMinute: 60}}
+	s.checks.Rounds = &schedule.Rounds{Store: w, Production: schedule.Traffic{Queue: queue{s, 1}, PerMinute: 300}, Sandbox: schedule.Traffic{Queue: queue{s, 1}, PerMinute: 60}}
 	s.looks = &schedule.RoundWorker{Looker: w.looker, Breakers: w}
 	w.answer = s.story
 	w.together = func([]string) error {
@@ -162,10 +161,7 @@ func (s *simulation) run(tb testing.TB, d time.Duration) {
 		if _, err := s.checks.RunPass(tb.Context()); err != nil {
 			tb.Fatal(err)
 		}
-		if _, err := s.rounds.RunPass(tb.Context()); err != nil {
-			tb.Fatal(err)
-		}
-		for i, deliver := range []func(context.Context, []schedule.Received) []string{s.checker.CheckBatch, s.looks.LookBatch} {
+		for i, deliver := range []func(context.Context, []schedule.Received) []string{s.checker.Work, s.looks.Work} {
 			all := s.queues[i]
 			s.queues[i] = nil
 			for n := 0; n < len(all); {

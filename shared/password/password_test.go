@@ -131,3 +131,30 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
+
+func TestWeaker(t *testing.T) {
+	own, err := password.Hash(rand.Reader, secret.New("seven green kettles"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tail = "$c29tZXNhbHQxMjM0NTY3OA$"
+	long, short := "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAA"
+	for _, tc := range []struct {
+		name, hash string
+		want       bool
+	}{
+		{"none", "", false},
+		{"malformed", "$argon2id$v=19$m=1,t=1,p=1$a$b", false},
+		{"less memory", "$argon2id$v=19$m=12288,t=3,p=1" + tail + long, true},
+		{"fewer passes", "$argon2id$v=19$m=19456,t=1,p=1" + tail + long, true},
+		{"a shorter digest", "$argon2id$v=19$m=19456,t=2,p=1" + tail + short, true},
+		{"more memory", "$argon2id$v=19$m=65536,t=2,p=1" + tail + long, false},
+		{"our own", own, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := password.Weaker(tc.hash); got != tc.want {
+				t.Errorf("Weaker(%q) = %t, want %t", tc.hash, got, tc.want)
+			}
+		})
+	}
+}

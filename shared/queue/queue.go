@@ -1,5 +1,5 @@
-// Package queue sends messages to queues of SQS: to those of the scheduled checks, and to
-// that of the deliveries to webhooks.
+// Package queue sends messages to queues of SQS: to those of the scheduled checks, to that of
+// the deliveries to webhooks, and to that of mails.
 package queue
 
 import (

@@ -76,7 +76,7 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 		before := upstream.opened.Load()
 		upstream.answered.Store(0)
 		ours += rounds(n, len(batches), func(i int) {
-			if failed := worker.CheckBatch(b.Context(), batches[i]); len(failed) > 0 {
+			if failed := worker.Work(b.Context(), batches[i]); len(failed) > 0 {
 				b.Errorf("%d messages failed", len(failed))
 			}
 		})

@@ -87,7 +87,7 @@ func (b *simQueue) deliver(ctx context.Context) {
 		for i, l := range batch {
 			messages = append(messages, schedule.Received{ID: strconv.Itoa(i), Body: l.body})
 		}
-		failed := b.sim.worker.CheckBatch(ctx, messages)
+		failed := b.sim.worker.Work(ctx, messages)
 		for i, l := range batch {
 			if !slices.Contains(failed, strconv.Itoa(i)) {
 				continue

@@ -64,6 +64,8 @@ type Dispatcher struct {
 	// Production and Sandbox share neither queue nor capacity: nothing in the sandbox
 	// delays a check in production.
 	Production, Sandbox Traffic
+	// Rounds come after the checks of each pass; nil: there are none.
+	Rounds *Rounds
 }
 
 // Traffic is a queue with its workers, and how many checks may start through it in
@@ -91,10 +93,11 @@ const maxRead = 50_000
 // Pass reports what one pass did.
 type Pass struct {
 	Due       int `json:"due"`       // found, within maxRead
-	Sent      int `json:"sent"`      // messages
+	Sent      int `json:"sent"`      // messages for checks
+	Rounds    int `json:"rounds"`    // messages for rounds of parcels
 	Probes    int `json:"probes"`    // of open breakers, among those sent
 	Controls  int `json:"controls"`  // control checks, among those sent
-	Backlog   int `json:"backlog"`   // in both queues before the pass
+	Backlog   int `json:"backlog"`   // in both queues of checks before the pass
 	Malformed int `json:"malformed"` // entries of the index that were skipped
 	Told      int `json:"told"`      // partners that an announcement of an outage has reached
 }
@@ -106,7 +109,8 @@ type Pass struct {
 // harm, and one probe. A failure in one lane does not keep the other lanes from
 // being sent; the error joins all failures.
 //
-// After that it tells partners of outages: see announce, whose failures are not RunPass's.
+// After that it sends messages for the rounds of parcels that are due: see Rounds. In the end
+// it tells partners of outages: see announce, whose failures are not RunPass's.
 func (d *Dispatcher) RunPass(ctx context.Context) (Pass, error) {
 	breakers, err := d.Store.Breakers(ctx)
 	if err != nil {
@@ -122,6 +126,9 @@ func (d *Dispatcher) RunPass(ctx context.Context) (Pass, error) {
 		d.send(ctx, d.Production, production, breakers, now, &report),
 		d.send(ctx, d.Sandbox, []connection.Lane{connection.SandboxLane}, breakers, now, &report),
 	)
+	if d.Rounds != nil {
+		err = errors.Join(err, d.Rounds.send(ctx, d.Window, breakers, d.Now(), &report))
+	}
 	d.announce(ctx, breakers, &report)
 	return report, err
 }
@@ -129,56 +136,67 @@ func (d *Dispatcher) RunPass(ctx context.Context) (Pass, error) {
 // send sends what is due in lanes that share a Traffic: each lane gets an equal part
 // of the capacity, and the others get what it does not need.
 func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []connection.Lane, breakers map[carrier.Name]health.Breaker, now time.Time, report *Pass) error {
-	capacity, err := t.capacity(ctx, d.Window, report)
+	backlog, capacity, err := t.capacity(ctx, d.Window)
 	if err != nil {
 		return err
 	}
+	report.Backlog += backlog
 	if lanes[0] != connection.SandboxLane {
 		metrics.Add(ctx, metrics.QueueRoom, "", int64(capacity))
 	}
+	sent, err := t.sendInTurn(ctx, lanes, capacity, turnOf(now, d.Window), func(lane connection.Lane) (urgent, regular []Delayed, err error) {
+		return d.planLane(ctx, lane, breakers[lane.Carrier()], now, capacity, report)
+	})
+	report.Sent += sent
+	return err
+}
+
+// capacity returns how many messages the queue holds, and how many checks or rounds may
+// start in a window: see capacityOf.
+func (t Traffic) capacity(ctx context.Context, window time.Duration) (backlog, capacity int, err error) {
+	if backlog, err = t.Queue.Backlog(ctx); err != nil {
+		return 0, 0, fmt.Errorf("reading the queue's length: %w", err)
+	}
+	return backlog, capacityOf(window, t.PerMinute, backlog), nil
+}
+
+// turnOf returns the number of a window.
+func turnOf(now time.Time, window time.Duration) int {
+	return int(now.Unix() / max(int64(window/time.Second), 1))
+}
+
+// sendInTurn sends what plan finds in lanes: urgent messages, and as many of the regular
+// ones as there is capacity for. The lanes take turns, and another one comes first with each
+// turn: the capacity may not suffice for one message of each. It returns how many it has
+// sent, those with the shortest delay first.
+func (t Traffic) sendInTurn(ctx context.Context, lanes []connection.Lane, capacity, turn int, plan func(connection.Lane) (urgent, regular []Delayed, err error)) (sent int, err error) {
 	var errs []error
 	var messages []Delayed
 	var regular [][]Delayed
 	for _, lane := range lanes {
-		urgent, others, err := d.planLane(ctx, lane, breakers[lane.Carrier()], now, capacity, report)
+		urgent, others, err := plan(lane)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("lane %s: %w", lane, err))
 		}
 		messages = append(messages, urgent...)
 		regular = append(regular, others)
 	}
-	// Another lane comes first in each window: the capacity may not suffice for one
-	// message of each.
-	first := int(now.Unix()/max(int64(d.Window/time.Second), 1)) % len(regular)
-	regular = append(regular[first:], regular[:first]...)
+	if len(regular) > 0 {
+		first := turn % len(regular)
+		regular = slices.Concat(regular[first:], regular[:first])
+	}
 	takeInTurn(regular, capacity, func(m Delayed) bool {
 		messages = append(messages, m)
 		return true
 	})
-	return errors.Join(append(errs, t.send(ctx, messages, report))...)
-}
-
-// capacity returns how many checks or rounds may start in a window: see capacityOf.
-func (t Traffic) capacity(ctx context.Context, window time.Duration, report *Pass) (int, error) {
-	backlog, err := t.Queue.Backlog(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("reading the queue's length: %w", err)
-	}
-	report.Backlog += backlog
-	return capacityOf(window, t.PerMinute, backlog), nil
-}
-
-// send sends messages, those with the shortest delay first.
-func (t Traffic) send(ctx context.Context, messages []Delayed, report *Pass) error {
 	if len(messages) == 0 {
-		return nil
+		return 0, errors.Join(errs...)
 	}
 	slices.SortStableFunc(messages, func(a, b Delayed) int { return cmp.Compare(a.Delay, b.Delay) })
 	if err := t.Queue.Send(ctx, messages); err != nil {
-		return fmt.Errorf("sending: %w", err)
+		return 0, errors.Join(append(errs, fmt.Errorf("sending: %w", err))...)
 	}
-	report.Sent += len(messages)
-	return nil
+	return len(messages), errors.Join(errs...)
 }
 
 // capacityOf returns how many checks may start in a window: at least one, unless the

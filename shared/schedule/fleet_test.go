@@ -165,7 +165,7 @@ func (f *fleet) deliver(t *testing.T, batch []schedule.Delayed) {
 		}
 		bodies = append(bodies, string(text))
 	}
-	if failed := f.worker.CheckBatch(t.Context(), received(bodies...)); len(failed) > 0 {
+	if failed := f.worker.Work(t.Context(), received(bodies...)); len(failed) > 0 {
 		t.Fatalf("messages %v failed", failed)
 	}
 	if !before.Open && f.breaker(t).Open {

@@ -60,8 +60,8 @@ func TestLaggingIndex(t *testing.T) {
 			}
 			batch = append(batch, schedule.Received{ID: strconv.Itoa(n), Body: string(text)})
 		}
-		if failed := worker.CheckBatch(t.Context(), batch); len(failed) != 0 {
-			t.Errorf("pass %d: CheckBatch = %v, want no failed messages", pass, failed)
+		if failed := worker.Work(t.Context(), batch); len(failed) != 0 {
+			t.Errorf("pass %d: Work = %v, want no failed messages", pass, failed)
 		}
 		clock = clock.Add(time.Minute)
 	}

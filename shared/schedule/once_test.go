@@ -144,7 +144,7 @@ func exactlyOnce(t *calltrace.Attempt) {
 		for w := range atOnce {
 			working.Go(func() {
 				for batch := range batches {
-					failed[w] = append(failed[w], worker.CheckBatch(t.Context(), batch)...)
+					failed[w] = append(failed[w], worker.Work(t.Context(), batch)...)
 				}
 			})
 		}

@@ -175,7 +175,7 @@ func (y *outageSim) run(t *testing.T, limit time.Duration, done func() bool) {
 			}
 		}
 		for batch := range slices.Chunk(y.waiting[y.clock], 10) {
-			if failed := y.worker.CheckBatch(t.Context(), received(batch...)); len(failed) > 0 {
+			if failed := y.worker.Work(t.Context(), received(batch...)); len(failed) > 0 {
 				t.Fatalf("messages %v failed", failed)
 			}
 		}

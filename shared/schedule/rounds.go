@@ -18,70 +18,49 @@ import (
 
 // RoundStore is what Rounds needs of the store.
 type RoundStore interface {
-	Breakers
 	// DueRounds lists the rounds of a lane that are due, as Store.Due lists checks.
 	DueRounds(ctx context.Context, lane connection.Lane, now time.Time, limit int) (due []connection.Due, malformed int, err error)
 }
 
-// Rounds sends messages for the rounds of parcels that are due. A round is the work on the
-// parcels of one connection. They have queues and workers of their own, so that no
-// number of parcels delays a check.
+// Rounds sends messages for the rounds of parcels that are due, in each pass of a Dispatcher.
+// A round is the work on the parcels of one connection. They have queues and workers of
+// their own, so that no number of parcels delays a check.
 type Rounds struct {
 	Store               RoundStore
-	Now                 func() time.Time
-	Window              time.Duration // see Dispatcher
-	Production, Sandbox Traffic       // PerMinute counts rounds
+	Production, Sandbox Traffic // PerMinute counts rounds
 }
 
-// RunPass sends messages for the rounds that are due, spread as the Dispatcher spreads
+// send sends messages for the rounds that are due, spread as the Dispatcher spreads
 // checks. While a carrier's breaker is open its rounds wait; the checks find out when it
 // works again. A failure in one lane does not keep the others from being sent.
-func (d *Rounds) RunPass(ctx context.Context) (Pass, error) {
-	breakers, err := d.Store.Breakers(ctx)
-	if err != nil {
-		return Pass{}, fmt.Errorf("reading the breakers: %w", err)
-	}
+func (d *Rounds) send(ctx context.Context, window time.Duration, breakers map[carrier.Name]health.Breaker, now time.Time, report *Pass) error {
 	var production []connection.Lane
 	for _, name := range carrier.Names() {
 		if !breakers[name].Open {
 			production = append(production, connection.Lane(name))
 		}
 	}
-	var report Pass
-	now := d.Now()
-	err = errors.Join(
-		d.send(ctx, d.Production, production, now, &report),
-		d.send(ctx, d.Sandbox, []connection.Lane{connection.SandboxLane}, now, &report),
+	return errors.Join(
+		d.sendLanes(ctx, d.Production, production, window, now, report),
+		d.sendLanes(ctx, d.Sandbox, []connection.Lane{connection.SandboxLane}, window, now, report),
 	)
-	return report, err
 }
 
-func (d *Rounds) send(ctx context.Context, t Traffic, lanes []connection.Lane, now time.Time, report *Pass) error {
-	capacity, err := t.capacity(ctx, d.Window, report)
-	if err != nil {
+func (d *Rounds) sendLanes(ctx context.Context, t Traffic, lanes []connection.Lane, window time.Duration, now time.Time, report *Pass) error {
+	_, capacity, err := t.capacity(ctx, window)
+	if err != nil || capacity <= 0 {
 		return err
 	}
-	if capacity <= 0 {
-		return nil
-	}
-	var errs []error
-	var messages []Delayed
-	var planned [][]Delayed
-	for _, lane := range lanes {
+	sent, err := t.sendInTurn(ctx, lanes, capacity, turnOf(now, window), func(lane connection.Lane) (urgent, regular []Delayed, err error) {
 		due, malformed, err := d.Store.DueRounds(ctx, lane, now, max(maxRead, 2*capacity))
 		report.Malformed += malformed
 		if err != nil {
-			errs = append(errs, fmt.Errorf("finding the due rounds of lane %s: %w", lane, err))
-			continue
+			return nil, nil, fmt.Errorf("finding due rounds: %w", err)
 		}
-		report.Due += len(due)
-		planned = append(planned, spread(d.Window, lane, due, now, capacity))
-	}
-	takeInTurn(planned, capacity, func(m Delayed) bool {
-		messages = append(messages, m)
-		return true
+		return nil, spread(window, lane, due, now, capacity), nil
 	})
-	return errors.Join(append(errs, t.send(ctx, messages, report))...)
+	report.Rounds += sent
+	return err
 }
 
 // Looker makes the rounds.
@@ -97,11 +76,11 @@ type RoundWorker struct {
 	Breakers Breakers
 }
 
-// LookBatch makes the rounds of a batch of messages, all at once. It returns the ids of the
+// Work makes the rounds of a batch of messages, all at once. It returns the ids of the
 // messages that the queue must deliver again: bodies that are not messages, until the
 // queue gives up on them. Whatever else fails, the round is due again by itself. While a
 // carrier's breaker is open its messages are dropped.
-func (w *RoundWorker) LookBatch(ctx context.Context, batch []Received) (failed []string) {
+func (w *RoundWorker) Work(ctx context.Context, batch []Received) (failed []string) {
 	breakers, err := w.Breakers.Breakers(ctx)
 	if err != nil {
 		countInternal(ctx, err)

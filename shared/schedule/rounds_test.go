@@ -27,11 +27,30 @@ func (s roundStore) DueRounds(ctx context.Context, lane connection.Lane, now tim
 	return s.Due(ctx, lane, now, limit)
 }
 
-func newRounds(s *fakeStore, production, sandbox schedule.Queue) *schedule.Rounds {
-	return &schedule.Rounds{
-		Store: roundStore{s}, Now: at, Window: time.Minute,
-		Production: schedule.Traffic{Queue: production, PerMinute: 10}, Sandbox: schedule.Traffic{Queue: sandbox, PerMinute: 3},
+// idleStore is a fakeStore whose lists are of rounds only: no check is due. It counts how
+// often the breakers are read.
+type idleStore struct {
+	*fakeStore
+
+	reads int
+}
+
+func (s *idleStore) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
+	s.reads++
+	return s.fakeStore.Breakers(ctx)
+}
+
+func (s *idleStore) Due(context.Context, connection.Lane, time.Time, int) ([]connection.Due, int, error) {
+	return nil, 0, nil
+}
+
+// roundPasses is a dispatcher without checks, whose rounds go to a queue.
+func roundPasses(s schedule.Store, rounds *fakeStore, q *fakeQueue) *schedule.Dispatcher {
+	d := dispatcher(s, &fakeQueue{})
+	d.Rounds = &schedule.Rounds{
+		Store: roundStore{rounds}, Production: schedule.Traffic{Queue: q, PerMinute: 10}, Sandbox: schedule.Traffic{Queue: sandboxQueue{q}, PerMinute: 3},
 	}
+	return d
 }
 
 // lanes counts the messages of each lane.
@@ -70,7 +89,7 @@ func TestRoundsFail(t *testing.T) {
 			if tc.queue != "" {
 				q.fails[tc.queue] = broken
 			}
-			if _, err := newRounds(s, q, sandboxQueue{q}).RunPass(t.Context()); !errors.Is(err, broken) {
+			if _, err := roundPasses(&idleStore{fakeStore: s}, s, q).RunPass(t.Context()); !errors.Is(err, broken) {
 				t.Errorf("RunPass = %v, want the failure", err)
 			}
 			if diff := cmp.Diff(tc.want, lanes(q.sent)); diff != "" {
@@ -119,8 +138,8 @@ func TestRounds(t *testing.T) {
 			s, q := newFakeStore(), &fakeQueue{}
 			s.malformed = map[connection.Lane]int{connection.SandboxLane: 2}
 			tc.arrange(t, s, q)
-			pass, err := newRounds(s, q, sandboxQueue{q}).RunPass(t.Context())
-			if err != nil || pass.Sent != len(q.sent) || pass.Malformed != 2 || pass.Probes != 0 {
+			pass, err := roundPasses(&idleStore{fakeStore: s}, s, q).RunPass(t.Context())
+			if err != nil || pass.Rounds != len(q.sent) || pass.Sent != 0 || pass.Malformed != 2 || pass.Probes != 0 {
 				t.Errorf("RunPass = %+v, %v, with %d messages", pass, err, len(q.sent))
 			}
 			if diff := cmp.Diff(tc.want, lanes(q.sent)); diff != "" {
@@ -131,6 +150,41 @@ func TestRounds(t *testing.T) {
 				t.Error("the messages are not in the order of their delays")
 			}
 		})
+	}
+}
+
+// TestRoundsTakeTurns: a capacity of one goes to each lane in turn.
+func TestRoundsTakeTurns(t *testing.T) {
+	t.Parallel()
+	s := newFakeStore()
+	s.add(auspost, 100, 1)
+	s.add(startrack, 100, 1)
+	q := &fakeQueue{}
+	d := roundPasses(&idleStore{fakeStore: s}, s, q)
+	d.Rounds.Production.PerMinute = 1
+	for minute := range 10 {
+		d.Now = func() time.Time { return at().Add(time.Duration(minute) * time.Minute) }
+		if _, err := d.RunPass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(map[connection.Lane]int{auspost: 5, startrack: 5}, lanes(q.sent)); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+}
+
+// TestBreakersAreReadOnce: a pass reads the breakers once, for checks and rounds; and if the
+// checks cannot be sent, the rounds are.
+func TestBreakersAreReadOnce(t *testing.T) {
+	t.Parallel()
+	s, q, broken := newFakeStore(), &fakeQueue{}, errors.New("broken")
+	s.add(auspost, 2, 1)
+	idle := &idleStore{fakeStore: s}
+	d := roundPasses(idle, s, q)
+	d.Production.Queue = &fakeQueue{fails: map[string]error{"Backlog": broken}}
+	pass, err := d.RunPass(t.Context())
+	if !errors.Is(err, broken) || pass.Rounds != 2 || idle.reads != 1 {
+		t.Errorf("RunPass = %+v, %v after %d reads of the breakers, want 2 rounds, the failure of the checks, and 1 read", pass, err, idle.reads)
 	}
 }
 
@@ -152,10 +206,10 @@ func (l *fakeLooker) Look(_ context.Context, d connection.Due) error {
 	return l.errs[d.ConnectionID]
 }
 
-// TestLookBatch: only what is no message comes again; one round that fails, or panics,
+// TestRoundWorker: only what is no message comes again; one round that fails, or panics,
 // disturbs no other, and counts as an error, except for throttling; the rounds of a carrier
 // whose breaker is open are dropped.
-func TestLookBatch(t *testing.T) {
+func TestRoundWorker(t *testing.T) {
 	l := &fakeLooker{errs: map[string]error{
 		"se-busy": fault.Busy(nil), "se-gone": connection.ErrNoConnection(), "se-full": fault.Throttled(errors.New("full")), "se-broken": errors.New("broken"),
 	}}
@@ -170,7 +224,7 @@ func TestLookBatch(t *testing.T) {
 	bodies = append(bodies, `{"account_id":7,"carrier_id":"se-star","lane":"startrack"}`, `{"account_id":7,"carrier_id":"se-sand","lane":"sandbox"}`, "canary", `{"account_id":7}`, "null")
 	want = append(want, "7 se-sand")
 	var failed []string
-	counted := metricstest.Of(t, func(ctx context.Context) { failed = w.LookBatch(ctx, received(bodies...)) })
+	counted := metricstest.Of(t, func(ctx context.Context) { failed = w.Work(ctx, received(bodies...)) })
 	if diff := cmp.Diff(map[string][]float64{"InternalErrors": {4}, "Malformed": {3}}, counted); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
@@ -185,7 +239,7 @@ func TestLookBatch(t *testing.T) {
 	}
 	checker.down = errors.New("down")
 	l.asked = nil
-	counted = metricstest.Of(t, func(ctx context.Context) { failed = w.LookBatch(ctx, received(bodies...)) })
+	counted = metricstest.Of(t, func(ctx context.Context) { failed = w.Work(ctx, received(bodies...)) })
 	if diff := cmp.Diff(map[string][]float64{"InternalErrors": {1}}, counted); diff != "" {
 		t.Errorf("metrics without the breakers (-want +got):\n%s", diff)
 	}

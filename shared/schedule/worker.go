@@ -42,14 +42,14 @@ type Worker struct {
 // Received is a message as the queue delivers it.
 type Received struct{ ID, Body string }
 
-// CheckBatch makes the checks of a batch of messages, all at once, and returns the
+// Work makes the checks of a batch of messages, all at once, and returns the
 // ids of the messages that the queue must deliver again: bodies that are not
 // messages, until the queue gives up on them, and checks whose row the table could
 // not record, because it throttles or fails. Any other failure of ours is done: its
 // row is due again by itself, or the next pass sends another control check. The
 // carrier's failures are results, and recorded. While a carrier's breaker is open,
 // its messages are dropped, except the probe: the connections stay due.
-func (w *Worker) CheckBatch(ctx context.Context, batch []Received) (failed []string) {
+func (w *Worker) Work(ctx context.Context, batch []Received) (failed []string) {
 	breakers, err := w.Breakers.Breakers(ctx)
 	if err != nil {
 		slog.ErrorContext(ctx, "the breakers cannot be read", slog.String("error", err.Error()))

@@ -128,7 +128,7 @@ func TestBatchFails(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			w := schedule.Worker{Checker: tc.checker, Breakers: tc.checker}
-			if diff := cmp.Diff(tc.want, w.CheckBatch(t.Context(), received(tc.batch...))); diff != "" {
+			if diff := cmp.Diff(tc.want, w.Work(t.Context(), received(tc.batch...))); diff != "" {
 				t.Errorf("failed messages (-want +got):\n%s", diff)
 			}
 			if len(tc.checker.asked) != tc.asked {
@@ -152,7 +152,7 @@ func TestFailuresAreLogged(t *testing.T) {
 	w := schedule.Worker{Checker: c, Breakers: c}
 	var failed []string
 	counted := metricstest.Of(t, func(ctx context.Context) {
-		failed = w.CheckBatch(ctx, received(
+		failed = w.Work(ctx, received(
 			body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
 		))
 	})
@@ -189,11 +189,11 @@ func TestOpenBreakerDrops(t *testing.T) {
 		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
 	}}
 	w := schedule.Worker{Checker: c, Breakers: c}
-	failed := w.CheckBatch(t.Context(), received(
+	failed := w.Work(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", connection.SandboxLane, ""),
 	))
 	if failed != nil {
-		t.Errorf("CheckBatch = %v, want no failed messages", failed)
+		t.Errorf("Work = %v, want no failed messages", failed)
 	}
 	slices.Sort(c.asked)
 	if diff := cmp.Diff([]string{"2 se-2 australia_post true", "3 se-3 startrack false", "4 se-4  false"}, c.asked); diff != "" {
@@ -210,7 +210,7 @@ func TestBatchCounts(t *testing.T) {
 		breakers: map[carrier.Name]health.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
 	}
 	w := schedule.Worker{Checker: c, Breakers: c}
-	failed := w.CheckBatch(t.Context(), received(
+	failed := w.Work(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", connection.SandboxLane, ""),
 		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",
 		body(8, "se-8", auspost, `,"silent":true`), body(9, "se-9", auspost, `,"control":true`), body(10, "se-10", auspost, `,"control":true`),

@@ -18,7 +18,9 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/mail"
 	"carrierlink/shared/parcel"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
@@ -53,6 +55,16 @@ func TestRemoteCalls(t *testing.T) {
 
 		p, keys, err := s.Partner(ctx, partner)
 		expect("Partner", err, good, "Query")
+		_, _, err = s.PartnerWithSettings(ctx, partner)
+		expect("PartnerWithSettings", err, good, "BatchGetItem")
+		_, err = s.Settings(ctx, partner)
+		expect("Settings", err, good, "BatchGetItem")
+		set := account.Settings{DisplayName: "Acme", Version: 1}
+		expect("SaveSettings", s.SaveSettings(ctx, partner, account.Settings{}, set, effects.Effects{}, now), good, "TransactWriteItems")
+		expect("SaveSettings, late", s.SaveSettings(ctx, partner, account.Settings{}, set, effects.Effects{}, now), fault.Precondition, "TransactWriteItems")
+		expect("SaveSettings, unchanged", s.SaveSettings(ctx, partner, set, set, effects.Effects{}, now), good)
+		_, _, err = s.PartnerWithSettings(ctx, partner+1)
+		expect("PartnerWithSettings, absent", err, fault.NotFound, "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, partner-1, 1)
 		expect("ListPartners", err, good, "Query", "BatchGetItem")
 		_, _, err = s.ListPartners(ctx, account.MaxID, 1)
@@ -156,7 +168,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("MarkDue, leased", s.MarkDue(ctx, []webhook.Ref{ref}, now), good, "UpdateItem", "UpdateItem")
 		_, _, err = s.ListPending(ctx, ref, 100, now)
 		expect("ListPending", err, good, "Query")
-		_, _, err = s.LoadPending(ctx, pending[0], now)
+		_, err = s.LoadPending(ctx, pending[0], now)
 		expect("LoadPending", err, good, "BatchGetItem")
 		delivery := webhook.Delivery{Ref: ref, EventID: pending[0].EventID, Status: webhook.Delivered, RequestedAt: now}
 		expect("SaveDelivery", s.SaveDelivery(ctx, delivery, pending[0]), good, "BatchWriteItem", "BatchWriteItem")
@@ -301,6 +313,8 @@ func TestRemoteCalls(t *testing.T) {
 		expect("History", err, good, "Query")
 		_, _, err = s.History(ctx, accountID, conn.ID, &connection.HistoryPosition{}, 0, 25, now)
 		expect("History, before the first", err, good)
+		_, _, err = s.RecentChecks(ctx, accountID, conn.ID, now)
+		expect("RecentChecks", err, good, "Query")
 
 		queries := func(n int) []string { return slices.Repeat([]string{"Query"}, n) }
 		found, _, err := s.Due(ctx, connection.Lane(carrier.AustraliaPost), now, 25)
@@ -352,6 +366,9 @@ func TestRemoteCalls(t *testing.T) {
 		}
 		tracking := []tracking.Cached{{Number: "a", ExpiresAt: now.Add(time.Hour)}, {Number: "b", ExpiresAt: now.Add(time.Hour)}}
 		expect("CacheTracking", s.CacheTracking(ctx, accountID, conn.ID, tracking), good, "BatchWriteItem")
+		expect("RecordMail", s.RecordMail(ctx, accountID, "", mail.Sent{ID: "m-1", At: now}), good, "UpdateItem")
+		_, err = s.SentMail(ctx, accountID, "", "m-1", now)
+		expect("SentMail", err, good, "BatchGetItem")
 		expect("CacheTracking of none", s.CacheTracking(ctx, accountID, conn.ID, nil), good)
 		_, err = s.CachedTracking(ctx, accountID, conn.ID, []string{"a", "b", "a"}, now)
 		expect("CachedTracking", err, good, "BatchGetItem")
@@ -440,7 +457,7 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.Webhooks(t.Context(), []webhook.Owner{{PartnerID: 1}}, time.Time{})
 	_, _, _ = s.OldestEvents(t.Context(), effects.Listing{PartnerID: 1, AccountID: 1, Limit: 1})
 	_, _, _ = s.ListPending(t.Context(), webhook.Ref{ID: "se-1"}, 1, time.Time{})
-	_, _, _ = s.LoadPending(t.Context(), webhook.Pending{EventID: "se-1"}, time.Time{})
+	_, _ = s.LoadPending(t.Context(), webhook.Pending{EventID: "se-1"}, time.Time{})
 	_, _, _ = s.ListDeliveries(t.Context(), webhook.Ref{ID: "se-1"}, webhook.DeliveryListing{Limit: 1})
 	_, _ = s.Delivery(t.Context(), webhook.Ref{ID: "se-1"}, "se-1")
 	_, _ = s.ExternalIDs(t.Context(), []int64{1}, time.Time{})
@@ -450,11 +467,18 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _, _ = s.ListParcels(t.Context(), parcel.Listing{AccountID: 1, Limit: 1}, time.Time{})
 	_, _, _ = s.RoundParcels(t.Context(), parcel.Round{AccountID: 1}, 1)
 	_, _ = s.RegisterParcels(t.Context(), []parcel.Parcel{{AccountID: 1}}, parcel.Round{AccountID: 1}, false, 1, time.Time{})
+	_, _ = s.Visit(t.Context(), signin.Ref{AccountID: 1, Hash: "h"}, 1, "se-1", time.Time{})
+	_, _ = s.SessionsOf(t.Context(), 1)
+	_, _ = s.FindByEmail(t.Context(), "x", time.Time{})
+	_, _ = s.LoginOf(t.Context(), 1, time.Time{})
+	_, _, _ = s.Token(t.Context(), "h", 1, time.Time{})
+	_, _ = s.Settings(t.Context(), 1)
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
 		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem", "Query",
 		"Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
 		"Query", "Query", "BatchGetItem",
+		"BatchGetItem", "Query", "BatchGetItem", "BatchGetItem", "BatchGetItem", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

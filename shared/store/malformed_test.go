@@ -218,6 +218,18 @@ func TestMalformedAccount(t *testing.T) {
 	if diff := cmp.Diff(map[string][]float64{"Malformed": {1}}, points); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
+	points = metricstest.Of(t, func(ctx context.Context) {
+		ref := webhook.Ref{Owner: webhook.Owner{PartnerID: 7}, ID: "se-1"}
+		for owner, want := range map[int64]string{71: "71", 72: ""} {
+			l, err := s.LoadPending(ctx, webhook.Pending{Ref: ref, EventID: "se-1", EventOwner: owner}, time.Unix(1, 0))
+			if l.ExternalID != want || err != nil {
+				t.Errorf("LoadPending for account %d = %+v, %v, want the external id %q", owner, l, err, want)
+			}
+		}
+	})
+	if diff := cmp.Diff(map[string][]float64{"Malformed": {1}}, points); diff != "" {
+		t.Errorf("metrics of LoadPending (-want +got):\n%s", diff)
+	}
 }
 
 // TestMalformedPartners: partners that cannot be read, are not there, or whose entry in the
@@ -420,11 +432,11 @@ func TestMalformedDeliveries(t *testing.T) {
 		if len(list) != 2 || err != nil {
 			t.Errorf("ListDeliveries = %d deliveries, %v, want 2", len(list), err)
 		}
-		if _, d, err := s.LoadPending(ctx, pending[1], at); d != nil || err != nil {
-			t.Errorf("LoadPending with an unreadable delivery = %v, %v, want none", d, err)
+		if l, err := s.LoadPending(ctx, pending[1], at); l.Delivery != nil || err != nil {
+			t.Errorf("LoadPending with an unreadable delivery = %+v, %v, want none", l, err)
 		}
-		if e, _, err := s.LoadPending(ctx, broken, at); e != nil || err != nil {
-			t.Errorf("LoadPending with an unreadable event = %v, %v, want none", e, err)
+		if l, err := s.LoadPending(ctx, broken, at); l.Event != nil || err != nil {
+			t.Errorf("LoadPending with an unreadable event = %+v, %v, want none", l, err)
 		}
 		run, err := s.ClaimRun(ctx, ref, at.Add(time.Minute), at)
 		if err != nil || run.Wakes != 1 || run.Health.Failures != 0 {

@@ -15,8 +15,11 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/parcel"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
+	"carrierlink/shared/tracking"
 	"carrierlink/shared/webhook"
 )
 
@@ -39,8 +42,8 @@ func (e *estate) ok(err error) {
 }
 
 // newEstate makes an account with a connection, two that share a number, one whose number
-// was changed, one that was unlinked, a link that was dropped, webhooks, and a number
-// without holders, as version 0.3 left them.
+// was changed, one that was unlinked, a link that was dropped, webhooks, a login, a parcel, and
+// a number without holders, as version 0.3 left them.
 func newEstate(t *testing.T, api *dynamodb.Client, table string, accountID int64) *estate {
 	t.Helper()
 	e := &estate{t, api, table, store.New(api, table, kit.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
@@ -68,6 +71,10 @@ func newEstate(t *testing.T, api *dynamodb.Client, table string, accountID int64
 	e.ok(e.s.BeginLink(t.Context(), &intent, connection.LinkOptions{}))
 	e.ok(e.s.DropLink(t.Context(), intent))
 	e.ok(e.s.SaveWebhooks(t.Context(), &webhook.List{Owner: webhook.Owner{PartnerID: 7, AccountID: accountID}, SealedAt: e.now}, effects.Effects{}, e.now))
+	e.ok(e.s.ChangeLogin(t.Context(), signin.Change{Account: account.Update{Old: account.Account{ID: accountID}}, Advance: true, Browser: "Edge on Windows"}, effects.Effects{}, e.now))
+	p := parcel.Parcel{AccountID: accountID, PartnerID: 7, Carrier: carrier.AustraliaPost, Number: "ZZ910001", ConnectionID: "se-0", RegisteredAt: e.now, Status: tracking.NotYet, NextLookAt: e.now, Brand: carrier.AustraliaPost, Version: 1}
+	_, err = e.s.RegisterParcels(t.Context(), []parcel.Parcel{p}, parcel.NewRound(&e.rows[0], e.now), false, 9, e.now)
+	e.ok(err)
 	_, err = api.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: e.pk()}, "sk": &types.AttributeValueMemberS{Value: "NUMBER#australia_post#0000000007"},
 	}})

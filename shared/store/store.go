@@ -1,5 +1,5 @@
 // Package store is the DynamoDB table. Each aggregate has a package of its own on the
-// kit: accounts, keys, connections, breakers, trackcache, claims, events, parcels, webhooks. Store combines them,
+// kit: accounts, keys, connections, breakers, trackcache, claims, events, parcels, webhooks, logins, mails. Store combines them,
 // and reads items of several aggregates in one call.
 //
 // The comment of each method says which faults it returns.
@@ -14,6 +14,8 @@ import (
 	"carrierlink/shared/store/events"
 	"carrierlink/shared/store/keys"
 	"carrierlink/shared/store/kit"
+	"carrierlink/shared/store/logins"
+	"carrierlink/shared/store/mails"
 	"carrierlink/shared/store/parcels"
 	"carrierlink/shared/store/trackcache"
 	"carrierlink/shared/store/webhooks"
@@ -30,6 +32,8 @@ type (
 	parcelStore     = parcels.Store
 	deliveryStore   = deliveries.Store
 	webhookStore    = webhooks.Store
+	loginStore      = logins.Store
+	mailStore       = mails.Store
 )
 
 // Store reads and writes all aggregates. It is safe for concurrent use.
@@ -44,6 +48,8 @@ type Store struct {
 	*parcelStore
 	*deliveryStore
 	*webhookStore
+	*loginStore
+	*mailStore
 
 	table *kit.Table
 }
@@ -52,6 +58,6 @@ type Store struct {
 func New(api kit.API, table string, o kit.Options) *Store {
 	t := kit.New(api, table, o)
 	return &Store{
-		accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), events.New(t), parcels.New(t), deliveries.New(t), webhooks.New(t), t,
+		accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), events.New(t), parcels.New(t), deliveries.New(t), webhooks.New(t), logins.New(t), mails.New(t), t,
 	}
 }

@@ -24,7 +24,9 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/mail"
 	"carrierlink/shared/parcel"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
@@ -420,7 +422,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		return err
 	},
 	"LoadPending": func(ctx context.Context, s *store.Store) error {
-		_, _, err := s.LoadPending(ctx, webhook.Pending{Ref: hook, EventID: "se-2"}, time.Unix(0, 0))
+		_, err := s.LoadPending(ctx, webhook.Pending{Ref: hook, EventID: "se-2"}, time.Unix(0, 0))
 		return err
 	},
 	"SaveDelivery": func(ctx context.Context, s *store.Store) error {
@@ -471,6 +473,24 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	},
 	"SaveWebhooks": func(ctx context.Context, s *store.Store) error {
 		return s.SaveWebhooks(ctx, &webhook.List{Owner: webhook.Owner{PartnerID: 1}}, effects.Effects{}, time.Unix(0, 0))
+	},
+	"SentMail": func(ctx context.Context, s *store.Store) error {
+		_, err := s.SentMail(ctx, 1, "", "m-1", time.Unix(0, 0))
+		return err
+	},
+	"RecordMail": func(ctx context.Context, s *store.Store) error {
+		return s.RecordMail(ctx, 1, "", mail.Sent{ID: "m-1", At: time.Unix(0, 0)})
+	},
+	"Settings": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Settings(ctx, 1)
+		return err
+	},
+	"SaveSettings": func(ctx context.Context, s *store.Store) error {
+		return s.SaveSettings(ctx, 1, account.Settings{}, account.Settings{Version: 1}, effects.Effects{}, time.Unix(0, 0))
+	},
+	"PartnerWithSettings": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.PartnerWithSettings(ctx, 1)
+		return err
 	},
 	"RecordEffects": func(ctx context.Context, s *store.Store) error {
 		return s.RecordEffects(ctx, effects.Effects{Events: []effects.Event{{ID: "se-1"}}}, time.Unix(0, 0))
@@ -532,6 +552,10 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		_, err := s.ListKeys(ctx, 1)
 		return err
 	},
+	"RecentChecks": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.RecentChecks(ctx, 1, "se-1", time.Unix(0, 0))
+		return err
+	},
 	"History": func(ctx context.Context, s *store.Store) error {
 		_, _, err := s.History(ctx, 1, "se-1", nil, 0, 1, time.Unix(0, 0))
 		return err
@@ -543,6 +567,47 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"Tallies": func(ctx context.Context, s *store.Store) error {
 		_, err := s.Tallies(ctx, carrier.StarTrack, time.Unix(0, 0))
 		return err
+	},
+	"Visit": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Visit(ctx, signin.Ref{AccountID: 1, Hash: "h"}, 1, "se-1", time.Unix(0, 0))
+		return err
+	},
+	"Seen": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Seen(ctx, signin.Ref{AccountID: 1, Hash: "h"}, time.Unix(0, 0))
+		return err
+	},
+	"EndSession": func(ctx context.Context, s *store.Store) error {
+		return s.EndSession(ctx, signin.Ref{AccountID: 1, Hash: "h"})
+	},
+	"SessionsOf": func(ctx context.Context, s *store.Store) error {
+		_, err := s.SessionsOf(ctx, 1)
+		return err
+	},
+	"FindByEmail": func(ctx context.Context, s *store.Store) error {
+		_, err := s.FindByEmail(ctx, "jo@example.com", time.Unix(0, 0))
+		return err
+	},
+	"LoginOf": func(ctx context.Context, s *store.Store) error {
+		_, err := s.LoginOf(ctx, 1, time.Unix(0, 0))
+		return err
+	},
+	"Token": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.Token(ctx, "h", 1, time.Unix(0, 0))
+		return err
+	},
+	"IssueTokens": func(ctx context.Context, s *store.Store) error { return s.IssueTokens(ctx, signin.Token{Hash: "h"}) },
+	"ChangeLogin": func(ctx context.Context, s *store.Store) error {
+		return s.ChangeLogin(ctx, signin.Change{Advance: true}, effects.Effects{}, time.Unix(0, 0))
+	},
+	"TakeAttempt": func(ctx context.Context, s *store.Store) error {
+		_, err := s.TakeAttempt(ctx, signin.Throttle{Use: signin.UsePassword}, time.Unix(0, 0))
+		return err
+	},
+	"ReturnAttempt": func(ctx context.Context, s *store.Store) error {
+		return s.ReturnAttempt(ctx, signin.Throttle{Use: signin.UsePassword}, time.Unix(0, 0))
+	},
+	"ForgetAttempts": func(ctx context.Context, s *store.Store) error {
+		return s.ForgetAttempts(ctx, signin.Throttle{Use: signin.UsePassword}, time.Unix(0, 0))
 	},
 	"Breakers": func(ctx context.Context, s *store.Store) error {
 		_, err := s.Breakers(ctx)

@@ -44,7 +44,7 @@ type Tracking struct {
 	StatusCode               string            `json:"status_code"`
 	StatusDetailCode         *string           `json:"status_detail_code"`
 	CarrierCode              string            `json:"carrier_code"`
-	CarrierID                string            `json:"carrier_id"`
+	CarrierID                *int32            `json:"carrier_id"` // ShipEngine's is a number, which ours are not: always null
 	StatusDescription        string            `json:"status_description"`
 	StatusDetailDescription  *string           `json:"status_detail_description"`
 	CarrierStatusCode        *string           `json:"carrier_status_code"`
@@ -55,6 +55,7 @@ type Tracking struct {
 	ActualDeliveryDate       *string           `json:"actual_delivery_date"`
 	ExceptionDescription     *string           `json:"exception_description"`
 	Events                   []TrackingEvent   `json:"events"`
+	ConnectionID             string            `json:"connection_id"` // our carrier_id
 	Articles                 []TrackingArticle `json:"articles"`
 	Source                   string            `json:"source"` // live or cached
 	AgeSeconds               int64             `json:"age_seconds"`
@@ -106,7 +107,7 @@ func NewTracking(conn *connection.Connection, a tracking.Answer, now time.Time) 
 	whole := t.Summary()
 	carrierText := httpapi.Text(t.CarrierText())
 	body := Tracking{
-		TrackingNumber: t.Number, TrackingURL: trackingURL(t, conn.Carrier), CarrierCode: string(conn.Carrier), CarrierID: conn.ID,
+		TrackingNumber: t.Number, TrackingURL: trackingURL(t, conn.Carrier), CarrierCode: string(conn.Carrier), ConnectionID: conn.ID,
 		StatusCode: string(whole.Status), StatusDetailCode: httpapi.Text(whole.Detail), StatusDescription: whole.Status.Description(),
 		CarrierStatusCode: carrierText, CarrierStatusDescription: carrierText, ActualDeliveryDate: httpapi.Time(t.DeliveredAt()),
 		Events: newTrackingEvents(t.History()), Articles: []TrackingArticle{},

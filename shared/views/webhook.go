@@ -19,6 +19,7 @@ type Webhook struct {
 	URL            string          `json:"url"`
 	Event          string          `json:"event"` // ShipEngine's
 	Headers        []WebhookHeader `json:"headers"`
+	Unreadable     []string        `json:"unreadable"` // parts that cannot be decrypted any more
 	Name           *string         `json:"name"`
 	StoreID        *int32          `json:"store_id"` // ShipEngine's
 	Events         []string        `json:"events"`
@@ -35,12 +36,13 @@ type WebhookHeader struct {
 	Value string `json:"value"`
 }
 
-// NewWebhook returns the view of a webhook.
-func NewWebhook(w *webhook.Webhook, headers []webhook.Header) Webhook {
+// NewWebhook returns the view of a webhook, without the headers if they are unreadable.
+func NewWebhook(w *webhook.Webhook, headers []webhook.Header, unreadable []string) Webhook {
 	body := Webhook{
 		WebhookID: w.ID, URL: w.URL, Event: string(firstEvent(w.Events)), Headers: make([]WebhookHeader, len(headers)), Name: httpapi.Text(w.Name),
 		StoreID: w.StoreID, Events: make([]string, len(w.Events)), Enabled: w.DisabledAt.IsZero(), DisabledAt: httpapi.Time(w.DisabledAt),
 		DisabledReason: httpapi.Text(string(w.DisabledFor)), CreatedAt: httpapi.Time(w.CreatedAt), ModifiedAt: httpapi.Time(w.ModifiedAt),
+		Unreadable: append([]string{}, unreadable...),
 	}
 	for i, h := range headers {
 		body.Headers[i] = WebhookHeader{h.Key, h.Value.Reveal()}
@@ -77,7 +79,7 @@ type CreatedWebhook struct {
 
 // NewCreatedWebhook returns the view of a new webhook.
 func NewCreatedWebhook(c *webhook.Created) CreatedWebhook {
-	return CreatedWebhook{NewWebhook(&c.Webhook, c.Headers), c.Secret.Reveal()}
+	return CreatedWebhook{NewWebhook(&c.Webhook, c.Headers, c.Unreadable), c.Secret.Reveal()}
 }
 
 // RotatedWebhook is a webhook with a new secret, and the end of the one before.

@@ -29,11 +29,18 @@ type Runs interface {
 	EndRun(ctx context.Context, run *Run, end End, now time.Time) (woken bool, err error)
 	// ListPending reads what is pending, the oldest event first. more: there is more.
 	ListPending(ctx context.Context, ref Ref, limit int, now time.Time) (found []Pending, more bool, err error)
-	// LoadPending reads the event of a pending one and its delivery, nil if absent.
-	LoadPending(ctx context.Context, p Pending, now time.Time) (*effects.Event, *Delivery, error)
+	// LoadPending reads what a pending event is about.
+	LoadPending(ctx context.Context, p Pending, now time.Time) (Loaded, error)
 	// SaveDelivery writes a delivery, and deletes what is pending of it if it is final.
 	SaveDelivery(ctx context.Context, d Delivery, pending ...Pending) error
 	DropPending(ctx context.Context, pending ...Pending) error
+}
+
+// Loaded is what is known of a pending event.
+type Loaded struct {
+	Event      *effects.Event // nil: absent
+	ExternalID string         // that its account has now; empty: none, or the account is gone
+	Delivery   *Delivery      // nil: absent
 }
 
 // Sender sends requests.
@@ -48,7 +55,7 @@ type Deliverer struct {
 	Webhooks *Service
 	Sender   Sender
 	Queue    Queue
-	Body     func(ctx context.Context, e *effects.Event) ([]byte, error) // of the request
+	Body     func(e *effects.Event, externalID string) ([]byte, error) // of the request
 	Now      func() time.Time
 	Jitter   func() float64 // from 0 to 1
 }
@@ -70,7 +77,10 @@ const (
 )
 
 // Report is what a run has done.
-type Report struct{ Delivered, Failed int } // requests
+type Report struct {
+	Delivered, Failed int // requests
+	GivenUp           int // events that were not sent in time
+}
 
 // Deliver makes a run of a webhook: it sends what is pending, the oldest event of each
 // resource first, until nothing may be sent any more or runTime is over. While another run
@@ -99,7 +109,7 @@ func (d *Deliverer) Deliver(ctx context.Context, ref Ref) (Report, error) {
 		}
 		again, err = r.end(ctx, due)
 	}
-	return Report{Delivered: r.successes, Failed: r.failed}, err
+	return Report{Delivered: r.successes, Failed: r.failed, GivenUp: r.givenUp}, err
 }
 
 func (d *Deliverer) now() time.Time { return d.Now().UTC().Truncate(time.Millisecond) }
@@ -113,6 +123,7 @@ type run struct {
 	// recovered is Health.RecoveredAt as the pass that is under way began.
 	recovered time.Time
 	idle      int // Health.IdleRuns as the run began
+	ended     int // jobs that are done
 
 	// The requests that are under way share the rest, and Run.Health.
 	mu                sync.Mutex
@@ -120,37 +131,76 @@ type run struct {
 	refusals          int       // failures by which the receiver shows that it works
 	inARow            int       // other failures without a success or a refusal
 	retryAfter        time.Time // the receiver wants no request before
-	disabled          bool      // or deleted
-	changed           bool      // the webhook: to is not what it is any more
+	givenUp           int
+	disabled          bool // or deleted
+	deleted           bool
+	changed           bool // the webhook: to is not what it is any more
 }
 
 // pass sends what may be sent by now, and returns when more may be: zero if nothing waits.
 func (r *run) pass(ctx context.Context) (due time.Time, err error) {
 	now := r.now()
 	r.to = nil
-	if err := r.look(ctx); err != nil || r.disabled {
+	if err := r.look(ctx); err != nil {
 		return time.Time{}, err
+	}
+	if r.disabled {
+		return r.clear(ctx)
 	}
 	pending, more, err := r.Store.ListPending(ctx, r.Ref, maxExamined, now)
 	if err != nil {
 		return time.Time{}, err
 	}
 	r.recovered = r.Health.RecoveredAt
-	before := r.successes + r.failed
+	before := r.successes + r.failed + r.ended
 	pl := newPlan(pending, &r.Health, now)
-	if err := r.send(ctx, pl); err != nil || r.disabled {
+	if err := r.send(ctx, pl); err != nil {
 		return time.Time{}, err
 	}
-	moved := r.successes+r.failed > before
+	if r.disabled {
+		return r.clear(ctx)
+	}
+	moved := r.successes+r.failed+r.ended > before
 	if len(pl.ready) > 0 || more && moved || !r.Health.RecoveredAt.Equal(r.recovered) {
 		return r.now(), nil
 	}
 	return pl.next, nil
 }
 
-// look reads the webhook again, if what the run knows of it is old. Of one that is disabled
-// or deleted, what is pending expires, or waits until the webhook is enabled, which makes
-// it due.
+// clear gives up what has waited for SentWithin for a webhook that is disabled, before it
+// expires: so the delivery log says what became of it. The rest waits until the webhook
+// is enabled, which makes it due, or until the time that clear returns. What is pending for
+// one that is deleted expires.
+func (r *run) clear(ctx context.Context) (due time.Time, err error) {
+	if r.deleted {
+		return time.Time{}, nil
+	}
+	now := r.now()
+	pending, more, err := r.Store.ListPending(ctx, r.Ref, maxExamined, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	before := r.ended
+	for _, j := range jobs(pending) {
+		if until := j.latest().RequestedAt.Add(SentWithin); until.After(now) {
+			due = earlier(due, until)
+			continue
+		}
+		if now = r.now(); !now.Before(r.stop) {
+			return now, nil
+		}
+		if _, err := r.deliver(ctx, nil, j, true); err != nil {
+			return time.Time{}, err
+		}
+		r.ended++
+	}
+	if more && r.ended > before {
+		due = now
+	}
+	return due, nil
+}
+
+// look reads the webhook again, if what the run knows of it is old.
 func (r *run) look(ctx context.Context) error {
 	now := r.now()
 	r.mu.Lock()
@@ -164,7 +214,7 @@ func (r *run) look(ctx context.Context) error {
 	switch {
 	case fault.Is(err, fault.NotFound), err == nil && !w.DisabledAt.IsZero():
 		r.mu.Lock()
-		r.disabled = true
+		r.disabled, r.deleted = true, err != nil
 		r.mu.Unlock()
 		return nil
 	case err != nil:
@@ -216,6 +266,7 @@ func (r *run) send(ctx context.Context, pl *plan) (err error) {
 		case !o.retry.IsZero():
 			pl.wait(o.retry)
 		default:
+			r.ended++
 			o.lane.jobs, o.lane.probe = o.lane.jobs[1:], false
 			pl.add(o.lane, r.now())
 		}
@@ -292,15 +343,16 @@ func (r *run) pauseUntil(now time.Time) (until time.Time) {
 }
 
 // deliver sends the event of a job and records what came of it. retry is when it is tried
-// again: zero if it is done. A probe is sent although it waits.
+// again: zero if it is done. A probe is sent although it waits. Without an endpoint, because
+// the webhook is disabled, the event is given up.
 func (r *run) deliver(ctx context.Context, to *endpoint, j job, probe bool) (retry time.Time, err error) {
 	p, now := j.latest(), r.now()
-	e, last, err := r.Store.LoadPending(ctx, *p, now)
+	l, err := r.Store.LoadPending(ctx, *p, now)
 	if err != nil {
 		return time.Time{}, err
 	}
 	d := Delivery{Ref: r.Ref, EventID: p.EventID, EventOwner: p.EventOwner, RequestedAt: p.RequestedAt}
-	if last != nil && !last.RequestedAt.Before(p.RequestedAt) { // else it is about an earlier request
+	if last := l.Delivery; last != nil && !last.RequestedAt.Before(p.RequestedAt) { // else it is about an earlier request
 		if last.Status != Retrying {
 			return time.Time{}, r.Store.DropPending(ctx, j...)
 		}
@@ -310,27 +362,37 @@ func (r *run) deliver(ctx context.Context, to *endpoint, j job, probe bool) (ret
 			return until, r.Store.SaveDelivery(ctx, d, j...) // the pending item did not say so
 		}
 	}
+	if l.Event != nil {
+		d.EventType = l.Event.Type
+	}
 	switch {
-	case e == nil:
-		d.add(Attempt{At: now, Failure: "the event cannot be read"}, "")
-		d.finish(Failed, now)
-	case len(d.Attempts) == 0 && p.late(now):
-		d.EventType = e.Type
-		d.add(Attempt{At: now, Failure: "the event was not sent in time"}, "")
-		d.finish(Failed, now)
+	case l.Event == nil:
+		r.giveUp(&d, "the event cannot be read", now)
+	case to == nil, len(d.Attempts) == 0 && p.late(now):
+		r.giveUp(&d, "the event was not sent in time", now)
 	default:
-		if err := r.attempt(ctx, to, &d, e); err != nil {
+		if err := r.attempt(ctx, to, &d, l); err != nil {
 			return time.Time{}, err
 		}
 	}
 	return d.NextAttemptAt, r.Store.SaveDelivery(ctx, d, j...)
 }
 
+// giveUp ends a delivery without a request.
+func (r *run) giveUp(d *Delivery, why string, now time.Time) {
+	d.add(Attempt{At: now, Failure: why}, "")
+	d.finish(Failed, now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.givenUp++
+}
+
 // attempt sends an event and adds what came of it to its delivery. If that disables the
 // webhook, it does so: before it is recorded, so that a process which dies in between finds
 // out again.
-func (r *run) attempt(ctx context.Context, to *endpoint, d *Delivery, e *effects.Event) error {
-	body, err := r.Body(ctx, e)
+func (r *run) attempt(ctx context.Context, to *endpoint, d *Delivery, l Loaded) error {
+	e := l.Event
+	body, err := r.Body(e, l.ExternalID)
 	if err != nil {
 		return fmt.Errorf("the body of event %s: %w", e.ID, err)
 	}
@@ -347,7 +409,6 @@ func (r *run) attempt(ctx context.Context, to *endpoint, d *Delivery, e *effects
 	if sendErr != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	d.EventType = e.Type
 	failure := failureOf(res.Status, sendErr)
 	if early && failure != "" {
 		// A failure before its time takes the place of the last one: it does not count.
@@ -378,7 +439,7 @@ func (r *run) attempt(ctx context.Context, to *endpoint, d *Delivery, e *effects
 func (r *run) forget(d *Delivery, reason Reason, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.disabled, r.changed = false, true
+	r.disabled, r.deleted, r.changed = false, false, true
 	if reason == Gone && len(d.Attempts) < MaxAttempts {
 		d.Status, d.FinishedAt, d.NextAttemptAt = Retrying, time.Time{}, now
 	}

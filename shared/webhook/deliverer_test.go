@@ -359,6 +359,100 @@ func TestTooLate(t *testing.T) {
 	})
 }
 
+// TestDisabledTooLong: what waits for a webhook that is disabled is given up after twenty days,
+// before it expires, and the log says so; what is younger waits until the webhook is enabled. A
+// webhook that is deleted has no log.
+func TestDisabledTooLong(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		after   time.Duration // since the first events
+		deleted bool
+		status  webhook.Status // of those
+		pending int
+	}{
+		{"deleted", 22 * 24 * time.Hour, true, "", 5},
+		{"for nineteen days", 19 * 24 * time.Hour, false, webhook.Retrying, 5},
+		{"for twenty days", 20*24*time.Hour + 2*time.Minute, false, webhook.Failed, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			delivers(t, func(d *delivering) {
+				ref := d.hook(partner, url, answers(outbound.Result{Status: 500}, 0))
+				old := d.happen(merchant, "se-1", 3) // the first is tried, the others wait for it
+				time.Sleep(time.Hour)
+				young := d.happen(merchant, "se-1", 2)
+				time.Sleep(time.Minute)
+				off := false
+				if err := d.service.Change(d.Context(), ref, webhook.Input{Enabled: &off}, nil, effects.Effects{}); err != nil {
+					d.Fatal(err)
+				}
+				if tc.deleted {
+					if err := d.service.Delete(d.Context(), ref, nil, effects.Effects{}); err != nil {
+						d.Fatal(err)
+					}
+				}
+				time.Sleep(tc.after - time.Hour - time.Minute)
+				if n := d.pending(ref); n != tc.pending {
+					d.Errorf("%d events are pending, want %d", n, tc.pending)
+				}
+				if tc.deleted {
+					return
+				}
+				if got := d.delivery(ref, old[0]); got.Status != tc.status || len(got.Attempts) < 2 {
+					d.Errorf("the delivery that was tried is %+v, want it %s", got, tc.status)
+				}
+				if tc.status != webhook.Failed {
+					return
+				}
+				for _, e := range old {
+					got := d.delivery(ref, e)
+					if n := len(got.Attempts); got.Status != webhook.Failed || got.EventType != e.Type || got.FinishedAt.IsZero() || n == 0 || got.Attempts[n-1].Failure != "the event was not sent in time" {
+						d.Errorf("delivery = %+v, want one that says why it failed", got)
+					}
+				}
+				d.answerWith(url, answers(ok, 0))
+				on := true
+				if err := d.service.Change(d.Context(), ref, webhook.Input{Enabled: &on}, nil, effects.Effects{}); err != nil {
+					d.Fatal(err)
+				}
+				time.Sleep(2 * time.Minute)
+				d.arrived(url, young)
+			})
+		})
+	}
+}
+
+// TestMoreThanARunLooksAt: those behind the first 10,000 have their turn, also if all of them
+// are given up: nothing expires without a trace.
+func TestMoreThanARunLooksAt(t *testing.T) {
+	for _, disabled := range []bool{false, true} {
+		t.Run(fmt.Sprint("disabled ", disabled), func(t *testing.T) {
+			delivers(t, func(d *delivering) {
+				ref := d.hook(partner, url, answers(ok, 0))
+				var pending []webhook.Pending
+				at := time.Now().UTC().Truncate(time.Millisecond).Add(-webhook.SentWithin - time.Hour)
+				for i := range 10_020 {
+					pending = append(pending, webhook.Pending{Ref: ref, EventID: fmt.Sprintf("se-%021d", i), EventOwner: merchant.AccountID, Subject: fmt.Sprint("se-", i%40), RequestedAt: at})
+				}
+				if err := d.store.AddPending(d.Context(), pending); err != nil {
+					d.Fatal(err)
+				}
+				on := !disabled
+				if err := d.service.Change(d.Context(), ref, webhook.Input{Enabled: &on}, nil, effects.Effects{}); err != nil {
+					d.Fatal(err)
+				}
+				if err := d.store.MarkDue(d.Context(), []webhook.Ref{ref}, time.Now()); err != nil {
+					d.Fatal(err)
+				}
+				time.Sleep(10 * time.Minute)
+				failed, _, err := d.store.ListDeliveries(d.Context(), ref, webhook.DeliveryListing{Statuses: []webhook.Status{webhook.Failed}, Limit: 1})
+				if n := d.pending(ref); n != 0 || err != nil || len(failed) != 1 || failed[0].EventID != pending[len(pending)-1].EventID {
+					d.Errorf("%d events are pending, want 0; the last one is %+v, %v, want it failed", n, failed, err)
+				}
+			})
+		})
+	}
+}
+
 // TestRefusals: a receiver that refuses the events of 300 resources gets those of another
 // one within a minute; one that fails with them, after the pause of the webhook.
 func TestRefusals(t *testing.T) {
@@ -837,9 +931,9 @@ type failing struct {
 }
 
 // LoadPending fails on demand.
-func (f failing) LoadPending(ctx context.Context, p webhook.Pending, now time.Time) (*effects.Event, *webhook.Delivery, error) {
+func (f failing) LoadPending(ctx context.Context, p webhook.Pending, now time.Time) (webhook.Loaded, error) {
 	if err := f.fail("load"); err != nil {
-		return nil, nil, err
+		return webhook.Loaded{}, err
 	}
 	return f.Runs.LoadPending(ctx, p, now)
 }

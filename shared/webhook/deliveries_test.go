@@ -93,7 +93,7 @@ func delivers(t *testing.T, test func(d *delivering)) {
 				defer d.mu.Unlock()
 				return random.Float64()
 			},
-			Body: func(_ context.Context, e *effects.Event) ([]byte, error) {
+			Body: func(e *effects.Event, _ string) ([]byte, error) {
 				return json.Marshal(map[string]any{"event_id": e.ID, "account_id": e.AccountID, "subject": e.Subject})
 			},
 		}

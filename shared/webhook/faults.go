@@ -13,6 +13,9 @@ import (
 // read.
 var ErrStale = errors.New("the webhooks have changed since they were read")
 
+// ErrMalformed means that sealed headers were opened, and are none.
+var ErrMalformed = errors.New("the sealed headers of a webhook are malformed")
+
 // ErrNotFound is fault.NotFound: the owner has no such webhook.
 func ErrNotFound() *fault.Error { return fault.New(fault.NotFound, "There is no such webhook.") }
 

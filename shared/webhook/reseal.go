@@ -67,10 +67,10 @@ func (s *Service) resealList(ctx context.Context, sealer Resealer, l *List, sinc
 		w := &l.Webhooks[i]
 		ref := Ref{l.Owner, w.ID}
 		for n := range w.Secrets {
-			failed = errors.Join(failed, reseal(ctx, sealer, ref.sealed("secret"), &w.Secrets[n].Sealed))
+			failed = errors.Join(failed, reseal(ctx, sealer, ref.sealed(SecretPart), &w.Secrets[n].Sealed))
 		}
 		if len(w.Headers) > 0 {
-			failed = errors.Join(failed, reseal(ctx, sealer, ref.sealed("headers"), &w.Headers))
+			failed = errors.Join(failed, reseal(ctx, sealer, ref.sealed(HeadersPart), &w.Headers))
 		}
 	}
 	if l.SealedAt = now; failed != nil {

@@ -100,7 +100,9 @@ type Input struct {
 type Created struct {
 	Webhook Webhook
 	Headers []Header
-	Secret  secret.Text
+	// Unreadable has HeadersPart if Headers are missing because they cannot be opened.
+	Unreadable []string
+	Secret     secret.Text
 	// PreviousEnds is when the secret that a rotation replaces signs last.
 	PreviousEnds time.Time
 }
@@ -411,24 +413,25 @@ func (s *Service) setHeaders(ctx context.Context, ref Ref, w *Webhook, headers [
 	if err := encoder.Encode(plain); err != nil {
 		return false, errors.New("the headers of a webhook cannot be encoded")
 	}
-	if w.Headers, err = s.Sealer.Seal(ctx, ref.sealed("headers"), b.Bytes()); err != nil {
+	if w.Headers, err = s.Sealer.Seal(ctx, ref.sealed(HeadersPart), b.Bytes()); err != nil {
 		return false, fmt.Errorf("sealing the headers of a webhook: %w", err)
 	}
 	return true, nil
 }
 
-// Headers returns the custom headers of a webhook, in the order in which they were given.
+// Headers returns the custom headers of a webhook, in the order in which they were given. It
+// returns the error of the Sealer, or ErrMalformed.
 func (s *Service) Headers(ctx context.Context, ref Ref, w *Webhook) ([]Header, error) {
 	if len(w.Headers) == 0 {
 		return nil, nil
 	}
-	b, err := s.Sealer.Open(ctx, ref.sealed("headers"), w.Headers)
+	b, err := s.Sealer.Open(ctx, ref.sealed(HeadersPart), w.Headers)
 	if err != nil {
 		return nil, fmt.Errorf("opening the headers of a webhook: %w", err)
 	}
 	var plain []plainHeader
 	if json.Unmarshal(b, &plain) != nil {
-		return nil, errors.New("the sealed headers of a webhook are malformed")
+		return nil, ErrMalformed
 	}
 	headers := make([]Header, len(plain))
 	for i, h := range plain {
@@ -442,7 +445,7 @@ func (s *Service) Secrets(ctx context.Context, ref Ref, w *Webhook, at time.Time
 	var texts []secret.Text
 	var failed error
 	for _, b := range w.SecretsAt(at) {
-		plain, err := s.Sealer.Open(ctx, ref.sealed("secret"), b)
+		plain, err := s.Sealer.Open(ctx, ref.sealed(SecretPart), b)
 		if err != nil {
 			failed = fmt.Errorf("opening a signing secret: %w", err)
 			continue
@@ -461,19 +464,25 @@ func (s *Service) created(ctx context.Context, ref Ref, w *Webhook) (*Created, e
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := s.Sealer.Seal(ctx, ref.sealed("secret"), []byte(text.Reveal()))
+	sealed, err := s.Sealer.Seal(ctx, ref.sealed(SecretPart), []byte(text.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("sealing a signing secret: %w", err)
 	}
 	w.Secrets = append([]SigningSecret{{Sealed: sealed}}, w.Secrets...)
-	headers, err := s.Headers(ctx, ref, w)
-	if err != nil {
-		headers = nil // the secret helps all the same; their owner replaces headers that cannot be opened
+	made := &Created{Webhook: *w, Secret: text}
+	if made.Headers, err = s.Headers(ctx, ref, w); err != nil {
+		made.Unreadable = []string{HeadersPart} // the secret helps all the same; their owner replaces headers that cannot be opened
 	}
-	return &Created{Webhook: *w, Headers: headers, Secret: text}, nil
+	return made, nil
 }
 
-// sealed names the owner and the item of sealed data: see Sealer.
+// The parts of a webhook that are sealed.
+const (
+	HeadersPart = "headers"
+	SecretPart  = "secret"
+)
+
+// sealed names the owner and the part of sealed data: see Sealer.
 func (r Ref) sealed(what string) string {
 	return fmt.Sprintf("webhook %d %d %s %s", r.PartnerID, r.AccountID, r.ID, what)
 }

@@ -41,6 +41,8 @@ type Options struct {
 	Dir string
 	// Port is the port on 127.0.0.1. 0: a free one.
 	Port int
+	// MailURL is what functions on LocalStack, which has no SES v2, send mails to. Empty: LocalStack.
+	MailURL string
 }
 
 // StartDynamoDBLocal starts Amazon's DynamoDB Local, in memory and with one database for all callers.
@@ -112,6 +114,7 @@ func StartLocalStack(ctx context.Context, opts Options) (*Process, error) {
 			"PROVIDER_OVERRIDE_DYNAMODB=v2",
 			"PROVIDER_OVERRIDE_DYNAMODBSTREAMS=v2",
 			"AWS_DEFAULT_REGION=" + Region,
+			"FUNCTION_MAIL_URL=" + opts.MailURL,
 		}
 		script := filepath.Join(root, "infra/local/emulator/run_localstack.py")
 		if hasLocalStackImage(ctx) {

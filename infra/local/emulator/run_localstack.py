@@ -1,7 +1,8 @@
-"""Starts LocalStack 4.14.0 for the local stack, with two parts replaced so that it needs neither Docker nor a download.
+"""Starts LocalStack 4.14.0 for the local stack, with three parts replaced so that it needs neither Docker nor a download.
 
 - Lambda: a function is its `bootstrap`, run as a child process that speaks the Lambda Runtime API with this process.
   Its output is appended to FUNCTION_LOGS/<function name>.log. There is no memory limit.
+- SES: functions send mails to FUNCTION_MAIL_URL, if it is set, because LocalStack has no SES v2.
 - DynamoDB: Amazon's DynamoDB Local from the jars in DYNAMODB_JARS. It listens on every interface, because it has no
   option to restrict that. Without DYNAMODB_JARS (in LocalStack's own image) LocalStack starts its own copy.
 
@@ -121,6 +122,8 @@ class HostExecutor(RuntimeExecutor):
             "LAMBDA_TASK_ROOT": code,
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.api.server_port}",
         }
+        if mail_url := os.environ.get("FUNCTION_MAIL_URL"):
+            self.env["AWS_ENDPOINT_URL_SESV2"] = mail_url
         self.process = subprocess.Popen(
             [os.path.join(code, "bootstrap")],
             cwd=code,

@@ -1,4 +1,4 @@
-"""Starts MiniStack 1.5.33 for the local stack, with six changes to private names; therefore the version is pinned.
+"""Starts MiniStack 1.5.33 for the local stack, with seven changes to private names; therefore the version is pinned.
 
 1. The Lambda Runtime API sends small packets at once, which saves about 40 ms a call.
 2. An invocation that logs nothing does not wait 50 ms for output.
@@ -6,9 +6,11 @@
    with the next invocation.
 4. MaximumConcurrency of an event source may come from a template's parameter: as a string it stopped every poller.
 5. IAM checks sqs:SendMessage for SendMessageBatch, as AWS does, which has no action of that name.
-6. What IAM allows is appended, once, to iam-actions.log beside FUNCTION_LOGS: principal, action, resource.
+6. IAM checks ses:SendEmail for the identity of the sender; MiniStack knows no resource of it.
+7. What IAM allows is appended, once, to iam-actions.log beside FUNCTION_LOGS: principal, action, resource.
 """
 
+import json
 import os
 import socketserver
 import sys
@@ -22,6 +24,7 @@ drain = lambda_runtime.Worker._drain_stderr_bounded
 pump = lambda_runtime.ProvidedWorker._pump_output
 concurrency = lambda_svc._sqs_esm_concurrency
 action = iam_actions.extract_iam_action
+resource = iam_actions.extract_resource_arn
 evaluate = iam_evaluator.evaluate
 allowed = set()
 
@@ -64,6 +67,13 @@ def action_of_batch(service, *args):
     return name.removesuffix("Batch") if service == "sqs" and name else name
 
 
+def resource_of_mail(service, method, path, headers, body, query, region, account, *args):
+    if service == "ses" and path == "/v2/email/outbound-emails":
+        sender = json.loads(body)["FromEmailAddress"].rpartition("<")[2].rstrip(">")
+        return f"arn:aws:ses:{region}:{account}:identity/{sender}"
+    return resource(service, method, path, headers, body, query, region, account, *args)
+
+
 def evaluate_and_keep(request, *args):
     result = evaluate(request, *args)
     line = f"{request.principal_arn} {request.action} {request.resource_arn}\n"
@@ -78,6 +88,7 @@ lambda_runtime.Worker._drain_stderr_bounded = drain_soon
 lambda_runtime.ProvidedWorker._pump_output = pump_and_keep
 lambda_svc._sqs_esm_concurrency = concurrency_of_number
 iam_actions.extract_iam_action = action_of_batch
+iam_actions.extract_resource_arn = resource_of_mail
 iam_evaluator.evaluate = evaluate_and_keep
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ func TestReadTemplate(t *testing.T) {
 		"SandboxParcelQueue":     {visibilitySeconds: 360, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"DeliveryQueue":          {visibilitySeconds: 240, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"RefreshDeadLetterQueue": {},
+		"MailQueue":              {visibilitySeconds: 360, deadLetters: "MailDeadLetterQueue", attempts: 5},
+		"MailDeadLetterQueue":    {},
 	}
 	if diff := cmp.Diff(queues, got.queues, cmp.AllowUnexported(queue{})); diff != "" {
 		t.Errorf("queues (-want +got):\n%s", diff)
@@ -78,6 +80,9 @@ func TestReadTemplate(t *testing.T) {
 		},
 		"DeliveryMapping": {
 			source: "DeliveryQueue", function: "DeliverWebhookFunction", batchSize: 1, responses: []string{"ReportBatchItemFailures"},
+		},
+		"MailMapping": {
+			source: "MailQueue", function: "SendMailFunction", batchSize: 5, responses: []string{"ReportBatchItemFailures"},
 		},
 	}
 	if diff := cmp.Diff(mappings, got.mappings, cmp.AllowUnexported(mapping{})); diff != "" {

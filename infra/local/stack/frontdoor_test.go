@@ -56,6 +56,41 @@ func TestFrontDoorPaths(t *testing.T) {
 	}
 }
 
+// Pages need what a browser says about itself, and each cookie.
+func TestFrontDoorForBrowsers(t *testing.T) {
+	emulator := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Set-Cookie", "__Host-session=1; Path=/; HttpOnly; Secure; SameSite=Lax")
+		w.Header().Add("Set-Cookie", "other=2; Path=/")
+		w.Header().Set("Location", "/portal?done=signed-out")
+		w.WriteHeader(http.StatusSeeOther)
+		_, _ = io.WriteString(w, r.Host+" "+r.Header.Get("Origin")+" "+r.Header.Get("Sec-Fetch-Site")+" "+r.Header.Get("Cookie"))
+	}))
+	defer emulator.Close()
+	stage, err := url.Parse(emulator.URL + "/_aws/execute-api/abc/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := httptest.NewServer(frontDoor(stage, true))
+	defer door.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, door.URL+"/portal/sign-in", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = http.Header{"Origin": {door.URL}, "Sec-Fetch-Site": {"same-origin"}, "Cookie": {"__Host-session=0; a=b"}}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if want := stage.Host + " " + door.URL + " same-origin __Host-session=0; a=b"; err != nil || string(body) != want {
+		t.Errorf("the emulator got %q, %v, want %q", body, err, want)
+	}
+	if cookies := response.Header.Values("Set-Cookie"); len(cookies) != 2 || response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/portal?done=signed-out" {
+		t.Errorf("the browser got %d, %v", response.StatusCode, response.Header)
+	}
+}
+
 func TestFrontDoorWithoutEmulator(t *testing.T) {
 	emulator := httptest.NewServer(http.NotFoundHandler())
 	stage, err := url.Parse(emulator.URL)

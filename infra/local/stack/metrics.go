@@ -31,19 +31,26 @@ func (s *Stack) Metrics(ctx context.Context) (*emf.Summary, error) {
 	return &all, errors.Join(errs...)
 }
 
-// withMetrics serves the metrics beside the API.
-func (s *Stack) withMetrics(api http.Handler) http.Handler {
+// withOwnPages serves the metrics and the mails beside the API.
+func (s *Stack) withOwnPages(api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != MetricsPath {
+		switch r.URL.Path {
+		case MetricsPath:
+			s.serveMetrics(w, r)
+		case MailsPath:
+			s.serveMails(w, r)
+		default:
 			api.ServeHTTP(w, r)
-			return
 		}
-		all, err := s.Metrics(r.Context())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_ = all.Write(w)
 	})
+}
+
+func (s *Stack) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	all, err := s.Metrics(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_ = all.Write(w)
 }

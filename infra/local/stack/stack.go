@@ -83,6 +83,8 @@ type Stack struct {
 	SandboxRefreshQueueURL    string
 	DeliveryQueueURL          string
 	RefreshDeadLetterQueueURL string
+	// MailQueueURL and MailDeadLetterQueueURL are outputs, too.
+	MailQueueURL, MailDeadLetterQueueURL string
 	// EventBusName is an output too.
 	EventBusName string
 	// FunctionNames maps the folder of each function, such as "link-carrier", to its deployed name.
@@ -91,6 +93,7 @@ type Stack struct {
 	dir        string
 	temporary  bool
 	emulator   *emulator.Process
+	caught     *mailCatcher      // the mails, on LocalStack
 	beside     bool              // the emulator belongs to another stack
 	direct     bool              // the emulator needs no help at the front door
 	parameters map[string]string // of the template
@@ -147,6 +150,16 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	s.SimulatorURL = "http://" + listener.Addr().String() + "/shipping/v1"
 	steps.done("the simulator of Australia Post serves at %s", s.SimulatorURL)
 
+	options := emulator.Options{Root: root, Dir: filepath.Join(s.dir, "emulator")}
+	if opts.Emulator == LocalStack {
+		if listener, err = listen(ctx, 0); err != nil {
+			return nil, fmt.Errorf("serving the catcher of mails: %w", err)
+		}
+		s.caught = &mailCatcher{}
+		s.serve(listener, s.caught)
+		options.MailURL = "http://" + listener.Addr().String()
+	}
+
 	deployment := deployment{root: root, dir: s.dir, stackName: stackName}
 	if err := inParallel(ctx,
 		func(ctx context.Context) error {
@@ -157,7 +170,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 			return nil
 		},
 		func(ctx context.Context) (err error) {
-			if s.emulator, err = startEmulator(ctx, emulator.Options{Root: root, Dir: filepath.Join(s.dir, "emulator")}); err != nil {
+			if s.emulator, err = startEmulator(ctx, options); err != nil {
 				return err
 			}
 			s.EmulatorURL = s.emulator.URL
@@ -186,8 +199,12 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
 		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),
 		"WebhookAllowLoopback":      "true",
+		"MailFrom":                  mailFrom,
 	}
 	if err := s.account().makeBucket(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.verifySender(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.deploy(ctx, deployment, door, steps); err != nil {
@@ -210,6 +227,7 @@ func (s *Stack) deploy(ctx context.Context, d deployment, door net.Listener, ste
 	s.SandboxRefreshQueueURL = deployed.outputs["SandboxRefreshQueueUrl"]
 	s.DeliveryQueueURL = deployed.outputs["DeliveryQueueUrl"]
 	s.RefreshDeadLetterQueueURL = deployed.outputs["RefreshDeadLetterQueueUrl"]
+	s.MailQueueURL, s.MailDeadLetterQueueURL = deployed.outputs["MailQueueUrl"], deployed.outputs["MailDeadLetterQueueUrl"]
 	s.EventBusName = deployed.outputs["EventBusName"]
 	s.FunctionNames = deployed.functions
 	steps.done("template.yaml is deployed: %d functions, %d routes", len(deployed.functions), deployed.routes)
@@ -218,7 +236,7 @@ func (s *Stack) deploy(ctx context.Context, d deployment, door net.Listener, ste
 	if err != nil {
 		return fmt.Errorf("serving the API: %w", err)
 	}
-	s.serve(door, s.withMetrics(frontDoor(stage, !s.direct)))
+	s.serve(door, s.withOwnPages(frontDoor(stage, !s.direct)))
 	if err := s.waitHealthy(ctx); err != nil {
 		return err
 	}
@@ -239,7 +257,7 @@ func (s *Stack) Beside(ctx context.Context, name string, parameters map[string]s
 	}
 	other := &Stack{
 		APIURL: "http://" + door.Addr().String(), EmulatorURL: s.EmulatorURL, SimulatorURL: s.SimulatorURL, Region: s.Region,
-		dir: s.dir, emulator: s.emulator, beside: true, direct: s.direct, parameters: maps.Clone(s.parameters),
+		dir: s.dir, emulator: s.emulator, caught: s.caught, beside: true, direct: s.direct, parameters: maps.Clone(s.parameters),
 	}
 	maps.Copy(other.parameters, parameters)
 	other.parameters["PublicUrl"] = other.APIURL

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs the pinned tools of the local stack, the tests and the checks into .cache/ of this repository.
 #
-#   tools.sh NAME...   with NAME of: ministack sam dynamodb receivers localstack lint policy audit
+#   tools.sh NAME...   with NAME of: ministack sam dynamodb receivers localstack lint policy audit chromium axe vnu
 #
 # It skips a tool that is installed in the pinned version, installs several tools at the same time, and may run several
-# times at once. Needs: Python 3.10 or later (ministack, sam, policy, receivers), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint, audit).
+# times at once. Needs: Python 3.10 or later (ministack, sam, policy, receivers, axe), Python 3.13 (localstack), JDK 17 and Maven
+# (dynamodb, vnu), Go (lint, audit). chromium is the browser of the machine: $CHROME, or chromium or google-chrome on the PATH;
+# on Debian root gets it from apt, in the distribution's version.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -65,13 +67,42 @@ install_localstack() {
     pip localstack --no-binary airspeed-ext,crontab,jsonpath-rw --no-build-isolation --requirement "$here/localstack.txt"
 }
 
-install_dynamodb() {
+# maven NAME: copies the jars that NAME.xml depends on, directly or not, into the folder of that name.
+maven() {
   command -v java >/dev/null || fail "java is missing: install a JDK, version 17 or later"
   command -v mvn >/dev/null || fail "mvn is missing: install Maven"
-  rm -rf "$cache/dynamodb-local" &&
-    mvn --batch-mode --quiet --file "$here/dynamodb-local.xml" \
-    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$cache/dynamodb-local"
+  rm -rf "${cache:?}/$1" &&
+    mvn --batch-mode --quiet --file "$here/$1.xml" \
+      org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+      -DincludeScope=runtime -DoutputDirectory="$cache/$1"
+}
+
+install_dynamodb() { maven dynamodb-local; }
+
+install_vnu() { maven vnu; }
+
+# The package is axe-core for tests in Python; the tests here need nothing of it but axe-core.
+install_axe() {
+  interpreter=$(python 10) && venv axe "$interpreter" &&
+    cp "$cache"/axe/lib/python3.*/site-packages/axe_playwright_python/axe.min.js "$cache/axe/"
+}
+
+# chrome: prints the path of the browser, as infra/test/pages/browser finds it, or fails.
+chrome() {
+  if [ -n "${CHROME:-}" ]; then
+    command -v "$CHROME"
+  else
+    command -v chromium || command -v google-chrome
+  fi
+}
+
+install_chromium() {
+  [ -z "${CHROME:-}" ] || fail "\$CHROME is $CHROME, which is no program"
+  command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+    fail "a browser is missing: install chromium or google-chrome so that it is on the PATH, or set CHROME to its path"
+  export DEBIAN_FRONTEND=noninteractive
+  apt_install() { apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 chromium fonts-dejavu-core; }
+  apt_install || { apt-get update -o DPkg::Lock::Timeout=600 && apt_install; }
 }
 
 install_lint() { GOBIN="$cache/bin" GOFLAGS='' go install "$golangci_lint"; }
@@ -93,23 +124,30 @@ folder() {
 # version NAME: prints a checksum of everything that determines the installed version.
 version() {
   case $1 in
-  dynamodb) cat "$here/dynamodb-local.xml" ;;
+  dynamodb | vnu) cat "$here/$(folder "$1").xml" ;;
   lint) echo "$golangci_lint" && go version ;;
   audit) echo "$gitleaks $govulncheck" && go version ;;
   *) cat "$here/$1.txt" ;;
   esac | cksum
 }
 
-# ensure NAME: installs a tool unless its marker has the wanted version.
+# installed NAME: whether the marker of a tool has the wanted version. The browser has none: it is there, or it is not.
+installed() {
+  if [ "$1" = chromium ]; then
+    chrome >/dev/null
+  else
+    [ "$(cat "$cache/$(folder "$1")/.complete" 2>/dev/null)" = "$(version "$1")" ]
+  fi
+}
+
+# ensure NAME: installs a tool unless it is installed.
 ensure() {
-  local name=$1 marker log started=$SECONDS wanted
-  marker=$cache/$(folder "$name")/.complete
+  local name=$1 log started=$SECONDS
   log=$cache/$name.log
-  wanted=$(version "$name")
   exec 9>"$cache/$name.lock"
   # The lock belongs to the open file: it outlives this Python program, and ends with the shell.
   "$(python 10)" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
-  if [ "$(cat "$marker" 2>/dev/null)" = "$wanted" ]; then
+  if installed "$name"; then
     return
   fi
   echo "tools: installing $name"
@@ -117,7 +155,7 @@ ensure() {
     tail -n 20 "$log" >&2
     fail "installing $name failed; its output is in $log"
   fi
-  echo "$wanted" >"$marker"
+  [ "$name" = chromium ] || version "$name" >"$cache/$(folder "$name")/.complete"
   echo "tools: $name is installed ($((SECONDS - started)) s)"
 }
 
@@ -132,7 +170,7 @@ for name in "$@"; do
   fi
 done
 
-[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb receivers localstack lint policy audit"
+[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb receivers localstack lint policy audit chromium axe vnu"
 mkdir -p "$cache"
 status=0
 children=()

@@ -46,6 +46,9 @@ func (w *Transport) Config(url string) aws.Config {
 // Do sends a call to AWS.
 func (w *Transport) Do(r *http.Request) (*http.Response, error) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if r.URL.Path == "/v2/email/outbound-emails" { // SES names its operations by their paths
+		operation = "SendEmail"
+	}
 	return w.send(operation, r, http.DefaultTransport)
 }
 

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/calltrace"
@@ -24,6 +26,8 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/password"
+	shared "carrierlink/shared/secret"
 )
 
 const (
@@ -32,15 +36,18 @@ const (
 	linkRoute   = "/v1/connections/carriers/{carrier_name}"
 	connRoute   = linkRoute + "/{carrier_id}"
 	accRoute    = "/v1/partners/accounts/{account_id}"
+
+	serviceSecret = "the service secret of the crash tests"
 )
 
 // scenario is a request or an event. The test kills its function after each call.
 type scenario struct {
 	name, function string
-	arrange        func(*world)     // prepares the world; may be nil
-	event          func(*world) any // the same each time
-	statuses       []int            // allowed for the repeat; empty for an event that is not a request
-	check          func(*world, string)
+	arrange        func(*world)         // prepares the world; may be nil
+	event          func(*world) any     // the same each time
+	statuses       []int                // allowed for the repeat; empty for an event that is not a request
+	always         func(*world, string) // checks what holds at any time, also right after a kill; may be nil
+	check          func(*world, string) // checks what holds in the end
 }
 
 func scenarios() []scenario {
@@ -94,12 +101,7 @@ func scenarios() []scenario {
 		{
 			name: "unlink", function: "manage-connections", arrange: (*world).linked,
 			event:    func(w *world) any { return request(http.MethodDelete, connRoute, w.path(), w.key, "", "") },
-			statuses: []int{http.StatusNoContent, http.StatusNotFound}, check: func(w *world, when string) {
-				rows := w.connections()
-				if len(rows) != 1 || rows[0].Status != connection.Disconnected || len(w.holders(number)) != 0 {
-					w.t.Errorf("%s: rows %+v, number held by %v", when, rows, w.holders(number))
-				}
-			},
+			statuses: []int{http.StatusNoContent, http.StatusNotFound}, check: (*world).disconnected,
 		},
 		{
 			name: "refresh", function: "refresh-carrier-account", arrange: func(w *world) { w.linked(); w.makeDue() }, event: (*world).message,
@@ -230,7 +232,7 @@ func TestKill(t *testing.T) {
 	turns := make(chan struct{}, 16) // many, because they mostly wait for leases
 	var running sync.WaitGroup
 	defer running.Wait() // also if a scenario fails without a crash
-	for _, s := range scenarios() {
+	for _, s := range append(scenarios(), portalScenarios()...) {
 		calls := s.countCalls(t, e)
 		t.Logf("%s: %d remote calls", s.name, calls)
 		for n := 1; n <= calls; n++ {
@@ -254,12 +256,11 @@ func (s scenario) countCalls(t *testing.T, e *engines) int {
 		s.arrange(w)
 	}
 	calls, answer, err := s.invoke(w, nil)
-	if err != nil || len(s.statuses) > 0 && answer.StatusCode/100 != 2 {
+	if err != nil || len(s.statuses) > 0 && answer.StatusCode >= http.StatusBadRequest {
 		t.Errorf("%s without a crash: %d %s, %v\n%s", s.name, answer.StatusCode, answer.Body, err, w.logs())
 		return 0
 	}
-	w.sound(s.name + ", no crash")
-	s.check(w, s.name+", no crash")
+	s.settled(w, s.name+", no crash")
 	return calls
 }
 
@@ -279,6 +280,9 @@ func (s scenario) kill(t *testing.T, e *engines, n int, reconcile bool) {
 		t.Errorf("%s: %v", when, err)
 		return
 	}
+	if s.always != nil {
+		s.always(w, when+", before that")
+	}
 	time.Sleep(leaseOver) // until its leases are over
 	if reconcile {
 		w.reconcile(when)
@@ -294,14 +298,25 @@ func (s scenario) kill(t *testing.T, e *engines, n int, reconcile bool) {
 		// it, such as the labels of a request whose answer is stored.
 		w.reconcile(when)
 	}
+	s.settled(w, when)
+}
+
+// settled checks what holds once nothing is under way.
+func (s scenario) settled(w *world, when string) {
+	w.t.Helper()
 	w.sound(when)
+	if s.always != nil {
+		s.always(w, when)
+	}
 	s.check(w, when)
 }
 
 // invoke invokes the scenario's function, and kills it at a moment; nil: never.
 func (s scenario) invoke(w *world, when moment) (calls int, answer events.APIGatewayProxyResponse, err error) {
 	if len(s.statuses) > 0 {
-		return w.answered(s.function, when, s.event(w))
+		calls, answer, err = w.answered(s.function, when, s.event(w))
+		w.owner.page = answer
+		return calls, answer, err
 	}
 	var batch events.SQSEventResponse
 	calls, err = w.run(s.function, when, s.event(w), &batch)
@@ -323,6 +338,7 @@ func newEngines(t *testing.T) *engines {
 	e.carrierURL = server.URL
 	for _, function := range []string{
 		"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "track-parcels", "reconcile", "publish-events", "schedule-refresh", "queue-deliveries", "deliver-webhook",
+		"portal", "send-mail",
 	} {
 		e.files[function] = filepath.Join(t.TempDir(), function)
 		if err := lambdaproc.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
@@ -330,12 +346,19 @@ func newEngines(t *testing.T) *engines {
 		}
 	}
 	made, err := secretsmanager.NewFromConfig(emulator.Config(e.emulatorURL)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String("crash-service"), SecretString: aws.String("the service secret of the crash tests"),
+		Name: aws.String("crash-service"), SecretString: aws.String(serviceSecret),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.serviceSecret = aws.ToString(made.ARN)
+	_, err = sesv2.NewFromConfig(emulator.Config(e.emulatorURL)).CreateEmailIdentity(t.Context(), &sesv2.CreateEmailIdentityInput{EmailIdentity: aws.String(mailFrom)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.passwordHash, err = password.Hash(rand.Reader, shared.New(ownPassword)); err != nil {
+		t.Fatal(err)
+	}
 	return e
 }
 
@@ -463,6 +486,15 @@ func (w *world) previous(when, number, apiKey string) {
 		if got := w.vault()[c.ID].values[c.Previous.SecretVersion][0]; got != apiKey || c.Previous.AccountNumber != number {
 			w.t.Errorf("%s: the previous number or credentials are not the ones that were replaced", when)
 		}
+	}
+}
+
+// disconnected checks that the only connection is disconnected, and its number free.
+func (w *world) disconnected(when string) {
+	w.t.Helper()
+	rows := w.connections()
+	if len(rows) != 1 || rows[0].Status != connection.Disconnected || len(w.holders(number)) != 0 {
+		w.t.Errorf("%s: rows %+v, number held by %v", when, rows, w.holders(number))
 	}
 }
 

@@ -23,7 +23,6 @@ import (
 
 	"carrierlink/infra/local/emulator"
 	"carrierlink/shared/effects"
-	"carrierlink/shared/seal"
 	shared "carrierlink/shared/secret"
 	"carrierlink/shared/webhook"
 )
@@ -88,10 +87,7 @@ func (w *world) hookedEvents() {
 		return
 	}
 	w.hooks = &hooks{queue: *made.QueueUrl}
-	sealer := seal.New(func(context.Context) (shared.Text, error) {
-		return shared.New("the service secret of the crash tests"), nil
-	}, time.Now)
-	service := &webhook.Service{Store: w.table, Sealer: sealer, Now: time.Now, Random: rand.Reader}
+	service := &webhook.Service{Store: w.table, Sealer: w.sealer(), Now: time.Now, Random: rand.Reader}
 	for _, o := range []webhook.Owner{{PartnerID: w.account.PartnerID}, {PartnerID: w.account.PartnerID, AccountID: w.account.ID}, {PartnerID: w.account.PartnerID + 1}} {
 		h := &hook{}
 		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

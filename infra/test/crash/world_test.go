@@ -35,6 +35,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
+	"carrierlink/shared/email"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
 )
@@ -53,9 +54,10 @@ const (
 // engines are the emulators, the carrier and the binaries, which all worlds share.
 type engines struct {
 	tableURL, carrierURL string
-	emulatorURL          string            // of Secrets Manager, EventBridge and SQS
+	emulatorURL          string            // of Secrets Manager, EventBridge, SQS and SES
 	files                map[string]string // binaries by folder
 	serviceSecret        string
+	passwordHash         string // of ownPassword
 }
 
 // world is an account in its own table, with the functions that use it.
@@ -70,6 +72,7 @@ type world struct {
 	queue   string // URL of the queue behind the event bus; empty without one
 	refresh string // URL of the queue of refreshes; empty without one
 	hooks   *hooks // nil without webhooks
+	owner   owner
 	partner string // API key of the partner
 	key     string // API key of the account
 	apiKey  string // API key of the carrier; different in each world, because the simulator counts checks by it
@@ -114,7 +117,11 @@ func newWorld(t *testing.T, e *engines) *world {
 	if err := w.table.CreatePartner(t.Context(), partner, partnerKey.APIKey, effects.Effects{}, now); err != nil {
 		t.Fatal(err)
 	}
-	w.account = account.Account{ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now}
+	w.owner.email = "owner@" + w.name + ".example"
+	w.account = account.Account{
+		ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now,
+		Email: w.owner.email, EmailKey: email.Key(w.owner.email), PasswordHash: e.passwordHash,
+	}
 	key, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
 	if err != nil {
 		t.Fatal(err)
@@ -133,11 +140,12 @@ func (w *world) environment(table, others, carrierURL string) []string {
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
 		"AWS_ENDPOINT_URL_DYNAMODB=" + table, "AWS_ENDPOINT_URL=" + others, "AUSPOST_BASE_URL=" + carrierURL + "/shipping/v1",
 		"STAGE=local", "LOG_LEVEL=INFO", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + w.name, "SECRET_PREFIX=" + w.name + "/carrier/", "SERVICE_SECRET_ID=" + w.serviceSecret,
-		"EVENT_BUS_NAME=" + w.name, "DELIVERY_QUEUE_URL=" + cmp.Or(w.hooks.queueURL(), w.refresh), "WEBHOOK_ALLOW_LOOPBACK=true", "PUBLIC_URL=https://api.example.com",
+		"EVENT_BUS_NAME=" + w.name, "DELIVERY_QUEUE_URL=" + cmp.Or(w.hooks.queueURL(), w.refresh), "WEBHOOK_ALLOW_LOOPBACK=true", "PUBLIC_URL=" + publicURL,
 		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "CARRIER_CALLS_PER_MINUTE=1000000", "LINKS_PER_MINUTE=1000000",
 		"MAX_CONNECTIONS_PER_ACCOUNT=100", "MAX_DUPLICATES_PER_NUMBER=5", "MAX_LINKS_PER_DAY=50", "MAX_KEYS_PER_ACCOUNT=50",
 		"REFUSAL_GAP_SECONDS=600", "LONE_REFUSAL_SECONDS=172800", "SCHEDULE_SPEED=1",
 		"QUEUE_URL=" + w.refresh, "SANDBOX_QUEUE_URL=" + w.refresh, "REFRESHES_PER_MINUTE=600", "SANDBOX_REFRESHES_PER_MINUTE=60", "SCHEDULE_PASSES_PER_MINUTE=1",
+		"MAIL_QUEUE_URL=" + w.owner.queue, "MAIL_FROM=" + mailFrom, "SECRET_REVEAL=on", "SESSION_IDLE_MINUTES=120", "SESSION_HOURS=12",
 		"PARCEL_QUEUE_URL=" + w.refresh, "SANDBOX_PARCEL_QUEUE_URL=" + w.refresh, "PARCEL_ROUNDS_PER_MINUTE=300", "SANDBOX_PARCEL_ROUNDS_PER_MINUTE=60",
 	}
 }

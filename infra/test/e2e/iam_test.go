@@ -42,10 +42,13 @@ var may = map[string][]string{
 	"manage-connections":      {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
 	"manage-parcels":          {"DeleteItem", "Query", "read the service secret"},
+	"portal":                  {"DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
+	"manage-logins":           {"GetItem", "DeleteItem", "read the service secret"},
 	"track-parcels":           {"DeleteItem", "Query", "Query what is due", "read a carrier secret"},
 	"publish-events":          {"put an event on the bus"},
 	"queue-deliveries":        {},
 	"deliver-webhook":         {"Query", "read the service secret"},
+	"send-mail":               {"read the service secret"},
 	"schedule-refresh":        {"Query", "Query what is due", "look at the queue"},
 	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},
 	"reconcile":               {"DeleteItem", "Query", "Query what is due", "read the service secret", "delete a carrier secret"},
@@ -158,6 +161,11 @@ func iamIsEnforced(ctx context.Context) error {
 		return nil // this part of the suite links nothing
 	}
 	var errs []error
+	for function := range service.FunctionNames {
+		if _, known := may[function]; !known {
+			errs = append(errs, fmt.Errorf("nothing says what the role of %s may", function))
+		}
+	}
 	for function, allowed := range may {
 		cfg, err := asRoleOf(ctx, function)
 		if err != nil {

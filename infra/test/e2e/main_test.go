@@ -102,6 +102,9 @@ func runSuite(m *testing.M) (status int, err error) {
 		_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
 	}
 	status = m.Run()
+	if chromium.Browser != nil {
+		chromium.Close()
+	}
 	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""
 	err = inspectRemains(ctx, whole)
 	coverage, missing := api.coverage()

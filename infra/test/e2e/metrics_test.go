@@ -84,6 +84,9 @@ func causeMetrics(t *testing.T) {
 		a := api.call(t, request{method: http.MethodGet, path: path, key: m.Key})
 		a.expect(t, http.StatusOK)
 	}
+	if shown := page(t, http.MethodGet, "/portal/sign-in", nil, ""); shown.status != http.StatusOK {
+		t.Errorf("the page for signing in: %d", shown.status)
+	}
 	refused := api.call(t, request{method: http.MethodGet, path: "/v1/carriers", key: "cl_live_none"})
 	refused.expect(t, http.StatusUnauthorized, problem{"security", "unauthorized", "", ""})
 	// A row that cannot be read is our fault: of a request, and of a scheduled check. The check is a control check, whose

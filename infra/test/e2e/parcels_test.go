@@ -129,11 +129,11 @@ func TestParcelsOfTheSandbox(t *testing.T) {
 		t.Fatalf("%s", a.body)
 	}
 	r.look(t, moving, "ZZ91000634015511")
-	count := getItem(t, r.pk(), "COUNT")
-	setItem(t, r.pk(), "COUNT", item{"parcels": num(int64(50_000))})
+	count := getItem(t, accountPK(m.ID), "LIST#PARCELS")
+	setItem(t, accountPK(m.ID), "LIST#PARCELS", item{"parcels": num(int64(50_000))})
 	full := request{method: http.MethodPost, path: "/v1/tracking/start?tracking_number=ZZ91000634015512&" + byID(r.id), key: m.Key}
 	api.call(t, full).expect(t, http.StatusConflict, problem{"business_rules", "invalid_status", "", ""})
-	setItem(t, r.pk(), "COUNT", item{"parcels": count["parcels"]})
+	setItem(t, accountPK(m.ID), "LIST#PARCELS", item{"parcels": count["parcels"]})
 	if diff := cmp.Diff([]string{"ZZ91000634015511 DE"}, r.tracks(t)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

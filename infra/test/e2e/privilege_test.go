@@ -25,6 +25,7 @@ func (g grant) String() string { return g.function + " " + g.action + " " + g.re
 var unexercised = map[grant]string{
 	{"link-carrier", "secretsmanager:TagResource", "CarrierSecrets"}:             tagged,
 	{"manage-connections", "secretsmanager:TagResource", "CarrierSecrets"}:       tagged,
+	{"portal", "secretsmanager:TagResource", "CarrierSecrets"}:                   tagged,
 	{"publish-events", "dynamodb:DescribeStream", "Table/stream"}:                streamed,
 	{"publish-events", "dynamodb:GetRecords", "Table/stream"}:                    streamed,
 	{"publish-events", "dynamodb:GetShardIterator", "Table/stream"}:              streamed,
@@ -36,6 +37,10 @@ var unexercised = map[grant]string{
 	{"deliver-webhook", "sqs:DeleteMessage", "DeliveryQueue"}:                    polled,
 	{"deliver-webhook", "sqs:GetQueueAttributes", "DeliveryQueue"}:               polled,
 	{"deliver-webhook", "sqs:ReceiveMessage", "DeliveryQueue"}:                   polled,
+	{"send-mail", "ses:SendEmail", "MailDomain"}:                                 verified,
+	{"send-mail", "sqs:DeleteMessage", "MailQueue"}:                              polled,
+	{"send-mail", "sqs:GetQueueAttributes", "MailQueue"}:                         polled,
+	{"send-mail", "sqs:ReceiveMessage", "MailQueue"}:                             polled,
 	{"refresh-carrier-account", "sqs:DeleteMessage", "RefreshQueue"}:             polled,
 	{"refresh-carrier-account", "sqs:DeleteMessage", "SandboxRefreshQueue"}:      polled,
 	{"refresh-carrier-account", "sqs:GetQueueAttributes", "RefreshQueue"}:        polled,
@@ -53,6 +58,7 @@ var unexercised = map[grant]string{
 const (
 	tagged   = "CreateSecret with tags needs it (API reference, CreateSecret, \"Required permissions\"); MiniStack does not ask for it"
 	streamed = "Lambda reads the stream in the role's name (Developer Guide, \"Using AWS Lambda with Amazon DynamoDB\"); MiniStack reads it in no role's"
+	verified = "SES asks for the domain if only that is verified, as operators may do; the local stack verifies the address"
 	polled   = "Lambda reads the queue in the role's name (Developer Guide, \"Using Lambda with Amazon SQS\"); MiniStack reads it in no role's"
 )
 
@@ -174,6 +180,10 @@ func resourceNamed(text string) (string, error) {
 		{"ParcelQueue", "-parcels"},
 		{"SandboxRefreshQueue", "SandboxRefreshQueue"},
 		{"SandboxRefreshQueue", "-refresh-sandbox"},
+		{"MailDomain", ":identity/${Domain}"},
+		{"MailAddress", ":identity/"},
+		{"MailQueue", "MailQueue"},
+		{"MailQueue", "-mails"},
 		{"DeliveryQueue", "DeliveryQueue"},
 		{"DeliveryQueue", "-deliveries"},
 		{"RefreshDeadLetterQueue", "RefreshDeadLetterQueue"},

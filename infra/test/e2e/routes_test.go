@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// The contract and the template have the same routes.
+// The contract and the template have the same routes, but those of pages.
 func TestRoutesOfTemplateAndContract(t *testing.T) {
 	t.Parallel()
 	var contract []string
@@ -21,19 +21,26 @@ func TestRoutesOfTemplateAndContract(t *testing.T) {
 		}
 	}
 	slices.Sort(contract)
-	template, catchAll := templateRoutes(t)
+	template, pages, catchAll := templateRoutes(t)
 	if diff := cmp.Diff(contract, template); diff != "" {
 		t.Errorf("routes of infra/openapi.yaml (-) and template.yaml (+):\n%s", diff)
 	}
-	var want []string
-	for _, path := range []string{"/", "/{proxy+}"} {
-		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} {
-			want = append(want, method+" "+path)
+	every := func(paths, methods []string) (all []string) {
+		for _, path := range paths {
+			for _, method := range methods {
+				all = append(all, method+" "+path)
+			}
 		}
+		slices.Sort(all)
+		return all
 	}
-	slices.Sort(want)
+	want := every([]string{"/", "/{proxy+}"}, []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 	if diff := cmp.Diff(want, catchAll); diff != "" {
 		t.Errorf("catch-all of template.yaml (-want +got):\n%s", diff)
+	}
+	want = every([]string{"/portal", "/portal/{proxy+}", "/assets/{proxy+}"}, []string{"GET", "POST", "HEAD"})
+	if diff := cmp.Diff(want, pages); diff != "" {
+		t.Errorf("pages of template.yaml (-want +got):\n%s", diff)
 	}
 }
 
@@ -59,7 +66,7 @@ func TestHeadersOfTheContract(t *testing.T) {
 	}
 }
 
-func templateRoutes(t *testing.T) (routes, catchAll []string) {
+func templateRoutes(t *testing.T) (routes, pages, catchAll []string) {
 	t.Helper()
 	var document struct {
 		Resources map[string]struct {
@@ -84,14 +91,17 @@ func templateRoutes(t *testing.T) (routes, catchAll []string) {
 			case event.Type != "Api":
 			case route.Path == "/" || route.Path == "/{proxy+}":
 				catchAll = append(catchAll, route.Method+" "+route.Path)
+			case strings.HasPrefix(route.Path, "/portal") || strings.HasPrefix(route.Path, "/assets/"):
+				pages = append(pages, route.Method+" "+route.Path)
 			default:
 				routes = append(routes, route.Method+" "+route.Path)
 			}
 		}
 	}
 	slices.Sort(routes)
+	slices.Sort(pages)
 	slices.Sort(catchAll)
-	return routes, catchAll
+	return routes, pages, catchAll
 }
 
 func TestUnknownRoutes(t *testing.T) {

@@ -153,6 +153,10 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		}
 	}
 	if o.partner {
+		if o.has("On-Behalf-Of") && s.partner.ID != me.partner.ID {
+			add("on behalf of", http.StatusNotFound, me.partner.APIKey, behalf(s.account), mine, mine)
+			all[len(all)-1].absent.header = behalf(nobody)
+		}
 		// A merchant key has no access to a partner route, whatever it asks for.
 		add("merchant key, account", http.StatusForbidden, me.Key, nil, s.things, absentThings)
 		add("merchant key, its own", http.StatusForbidden, me.Key, nil, mine, absentThings)
@@ -349,8 +353,11 @@ func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 		if r.key = c.Key; o.partner {
 			r.key = c.partner.APIKey
 		}
-		if o.id == "createAccount" {
+		switch o.id {
+		case "createAccount":
 			r.body = fields{"metadata": fields{"whose": c.account}} // the partner of a sibling account is the same caller
+		case "replaceSettings":
+			r.body = fields{"return_urls": []string{"https://shop.example/" + c.account}} // likewise
 		}
 		o.prepare(t, c)
 		return api.call(t, r)

@@ -119,7 +119,7 @@ func TestTrack(t *testing.T) {
 			a := track(t, m, byID(tr.id), strings.ToLower(number[:4])+" "+number[4:])
 			a.expect(t, http.StatusOK)
 			got := decode[gen.Tracking](t, a)
-			if got.TrackingNumber != number || string(got.Source) != "live" || got.Stale || got.AgeSeconds != 0 || got.CarrierId != tr.id || string(got.CarrierCode) != "australia_post" ||
+			if got.TrackingNumber != number || string(got.Source) != "live" || got.Stale || got.AgeSeconds != 0 || got.ConnectionId != tr.id || string(got.CarrierCode) != "australia_post" ||
 				string(got.StatusCode) != "DE" || got.ActualDeliveryDate == nil || len(got.Events) == 0 {
 				t.Errorf("answer = %s", a.body)
 			}
@@ -189,7 +189,7 @@ func TestTrack(t *testing.T) {
 			for _, code := range []string{"startrack", "star_track"} {
 				a := track(t, m, "carrier_code="+code, parcels(1)...)
 				a.expect(t, http.StatusOK)
-				if got := decode[gen.Tracking](t, a); got.CarrierId != works.id || string(got.CarrierCode) != "startrack" {
+				if got := decode[gen.Tracking](t, a); got.ConnectionId != works.id || string(got.CarrierCode) != "startrack" {
 					t.Errorf("answer = %s, want one of %s", a.body, works.id)
 				}
 			}

@@ -155,6 +155,7 @@ func (w *witness) accept(r *http.Request, body []byte) error {
 			return err
 		}
 		forward.Header = r.Header.Clone()
+		forward.Close = true // Node closes idle connections after five seconds, also while the next request is on its way
 		_, status, err := send(forward)
 		if err != nil || status != http.StatusNoContent {
 			return fmt.Errorf("the receiver in %s answered %d, %w", language, status, err)

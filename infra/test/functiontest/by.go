@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
+	"carrierlink/shared/signin"
 )
 
 // By lists who made the changes that a service handed to its store, in order.
@@ -27,6 +28,13 @@ func RecordAccounts(s *account.Service) *By {
 func RecordConnections(s *connection.Service) *By {
 	by := new(By)
 	s.Store = connections{s.Store, by}
+	return by
+}
+
+// RecordSignIn puts a recorder between a sign-in service and its store.
+func RecordSignIn(s *signin.Service) *By {
+	by := new(By)
+	s.Store = logins{s.Store, by}
 	return by
 }
 
@@ -102,6 +110,21 @@ func (r accounts) CreatePartner(ctx context.Context, p account.Partner, k accoun
 func (r accounts) ChangePartner(ctx context.Context, c account.PartnerChange, fx effects.Effects, now time.Time) error {
 	r.by.add(fx)
 	return r.Store.ChangePartner(ctx, c, fx, now)
+}
+
+type logins struct {
+	signin.Store
+	by *By
+}
+
+func (r logins) ChangeLogin(ctx context.Context, c signin.Change, fx effects.Effects, now time.Time) error {
+	r.by.add(fx)
+	return r.Store.ChangeLogin(ctx, c, fx, now)
+}
+
+func (r logins) RecordEffects(ctx context.Context, fx effects.Effects, now time.Time) error {
+	r.by.add(fx)
+	return r.Store.RecordEffects(ctx, fx, now)
 }
 
 type connections struct {

@@ -44,6 +44,7 @@ import (
 	"carrierlink/shared/password"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/secret"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/storetest"
@@ -75,6 +76,8 @@ type Fixture struct {
 	Client      *auspost.Client // behind Carrier
 	Connections *connection.Service
 	Accounts    *account.Service
+	SignIn      *signin.Service // its mails are in Mails; its hashes of passwords are cheap
+	Mails       *Mails
 	Transport   *calltrace.Transport // traces the calls of a fixture on the engines
 	Clock       time.Time            // the time of Now
 	URL         string               // of the API; may be empty
@@ -242,6 +245,7 @@ func (d *Fixture) addServices(v *vault.Vault, carriers auspost.Options) {
 	d.Accounts = &account.Service{
 		Store: d.Store, Connections: d.Connections, EmailKey: email.Key, HashPassword: password.Hash, Now: d.Now, Random: rand.Reader,
 	}
+	d.addSignIn()
 }
 
 // addAccounts adds the partners and accounts.

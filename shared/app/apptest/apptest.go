@@ -35,16 +35,19 @@ var places = map[string]string{
 	"CARRIER_CALLS_PER_MINUTE":      "CallsPerMinute",
 	"LINKS_PER_MINUTE":              "LinksPerMinute",
 	"STAGE":                         "Stage",
+	"SESSION_IDLE_MINUTES":          "Idle",
+	"SESSION_HOURS":                 "Longest",
 }
 
 // optional are the settings that need not be set.
-var optional = []string{"ERROR_SOURCE", "PUBLIC_URL", "WEBHOOK_ALLOW_LOOPBACK"}
+var optional = []string{"ERROR_SOURCE", "PUBLIC_URL", "WEBHOOK_ALLOW_LOOPBACK", "MAIL_QUEUE_URL"}
 
 // values are the values of settings that cannot have an arbitrary number.
 var values = map[string]string{
 	"AUSPOST_BASE_URL":           "https://carrier.invalid/shipping/v1",
 	"PUBLIC_URL":                 "https://public.invalid/base",
 	"SCHEDULE_PASSES_PER_MINUTE": "5",
+	"SECRET_REVEAL":              "on",
 	"STAGE":                      "local", // where WEBHOOK_ALLOW_LOOPBACK may be true
 	"WEBHOOK_ALLOW_LOOPBACK":     "true",
 }
@@ -168,6 +171,7 @@ func (s search) walk(v reflect.Value, way []string, above []uintptr) {
 		s.note(v.String(), way)
 	case reflect.Bool:
 		s.note(strconv.FormatBool(v.Bool()), way)
+		s.note(map[bool]string{true: "on", false: "off"}[v.Bool()], way)
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		s.note(strconv.FormatInt(v.Int(), 10), way)
 		if v.Type() == reflect.TypeFor[time.Duration]() {

@@ -507,8 +507,8 @@ func TestTrackMoves(t *testing.T) {
 	}{
 		{-time.Second, []string{"ESB-10001", "ZZ80180000000042"}},
 		{0, []string{`"status": "In transit"`, `"Arrived at facility"`, `"article_id": "ZZ80180000000042"`}},
-		{20 * time.Second, []string{`"status": "In transit"`, `"Onboard for delivery"`}},
-		{40 * time.Second, []string{`"status": "Delivered"`, `"Delivered - Left in a safe place"`}},
+		{60 * time.Second, []string{`"status": "In transit"`, `"Onboard for delivery"`}},
+		{120 * time.Second, []string{`"status": "Delivered"`, `"Delivered - Left in a safe place"`}},
 	} {
 		transport := simulator.NewTransport(func() time.Time { return posted.Add(tc.after) })
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, simulator.BaseURL+"/track?tracking_ids=ZZ80180000000042", nil)

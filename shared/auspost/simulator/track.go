@@ -89,8 +89,9 @@ func exampleOf(id string) (body, own string) {
 // seconds, at which the parcel is posted, and two that tell parcels apart.
 const movingPrefix = "ZZ80"
 
-// movingStep is how long a parcel that moves is in transit, and then on board.
-const movingStep = 20 * time.Second
+// movingStep is how long a parcel that moves is in transit, and then on board: together as long as
+// answers are cached, so the first look at a new parcel and the next one see two states.
+const movingStep = time.Minute
 
 // postedAt returns when a parcel that moves is posted; ok is false for another id.
 func postedAt(id string) (at time.Time, ok bool) {

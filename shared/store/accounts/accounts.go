@@ -46,7 +46,7 @@ func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effe
 	if len(refused) == 0 {
 		return nil
 	}
-	if err := taken(refused, a.PartnerID); err != nil {
+	if err := Taken(refused, a.PartnerID); err != nil {
 		return err
 	}
 	return fmt.Errorf("creating an account: %w", account.ErrIDTaken) // the account's or the key's

@@ -51,6 +51,13 @@ func (s *Store) UpdateAccount(ctx context.Context, c account.Update, fx effects.
 	return s.updateAccount(ctx, a, next, s.table.Update(kit.PartAccount, e), fx, now)
 }
 
+// LoginParts returns the parts that change the password hash or the email of an account, on
+// the condition that it is still the version that was read and not deleted.
+func LoginParts(t *kit.Table, c account.Update, now time.Time) []kit.Part {
+	own := t.Update(kit.PartAccount, undeleted(changedAccount(c.Old, c.New)))
+	return append([]kit.Part{own}, swaps(t, c.Old, c.New, now)...)
+}
+
 // undeleted adds the condition that the account is not deleted.
 func undeleted(e *kit.Edit) *kit.Edit {
 	e.Lacks(kit.AttrTTL)
@@ -60,13 +67,7 @@ func undeleted(e *kit.Edit) *kit.Edit {
 // updateAccount writes the transaction of UpdateAccount; acct is the part for the
 // account's own item.
 func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct kit.Part, fx effects.Effects, now time.Time) error {
-	parts := []kit.Part{acct}
-	if next.ExternalID != a.ExternalID {
-		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), kit.PartOldExternal, now)...)
-	}
-	if next.EmailKey != a.EmailKey {
-		parts = append(parts, s.swap(a, emailOf(a), emailOf(next), kit.PartOldEmail, now)...)
-	}
+	parts := append([]kit.Part{acct}, swaps(s.table, a, next, now)...)
 	refused, err := s.table.Commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
@@ -85,7 +86,7 @@ func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct
 		}
 		return account.ErrCountryFixed()
 	}
-	if err := taken(refused, a.PartnerID); err != nil {
+	if err := Taken(refused, a.PartnerID); err != nil {
 		return err
 	}
 	return errors.New("updating an account: the account does not hold the identifier that it gives up")

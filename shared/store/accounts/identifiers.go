@@ -47,16 +47,29 @@ func (id identifier) ours(a account.Account) *kit.Edit {
 	return e
 }
 
+// swaps returns the parts that replace the identifiers in which two versions of an account
+// differ.
+func swaps(t *kit.Table, a, next account.Account, now time.Time) []kit.Part {
+	var parts []kit.Part
+	if next.ExternalID != a.ExternalID {
+		parts = append(parts, swap(t, a, externalOf(a), externalOf(next), kit.PartOldExternal, now)...)
+	}
+	if next.EmailKey != a.EmailKey {
+		parts = append(parts, swap(t, a, emailOf(a), emailOf(next), kit.PartOldEmail, now)...)
+	}
+	return parts
+}
+
 // swap returns the parts that replace an identifier of an account.
-func (s *Store) swap(a account.Account, old, next identifier, partOld string, now time.Time) []kit.Part {
+func swap(t *kit.Table, a account.Account, old, next identifier, partOld string, now time.Time) []kit.Part {
 	var parts []kit.Part
 	if next.held() {
-		parts = append(parts, s.table.Put(next.part, holderItem(next.key, a.ID, a.PartnerID), ifFreeOrOurs, kit.Item{
+		parts = append(parts, t.Put(next.part, holderItem(next.key, a.ID, a.PartnerID), ifFreeOrOurs, kit.Item{
 			":seconds": kit.NumberValue(now.Unix()), ":account": kit.NumberValue(a.ID),
 		}))
 	}
 	if old.held() {
-		parts = append(parts, s.table.Remove(partOld, old.ours(a)))
+		parts = append(parts, t.Remove(partOld, old.ours(a)))
 	}
 	return parts
 }
@@ -75,9 +88,9 @@ func (s *Store) endIdentifiers(a account.Account, at time.Time) []kit.Part {
 	return parts
 }
 
-// taken returns the conflicts among the refusals, in the order of the fields; nil if
+// Taken returns the conflicts among the refusals, in the order of the fields; nil if
 // there is none. A conflict names its holder only if both have the same partner.
-func taken(refused kit.Refusals, partnerID int64) error {
+func Taken(refused kit.Refusals, partnerID int64) error {
 	var conflicts fault.List
 	for _, unique := range []struct{ part, field string }{
 		{kit.PartExternal, "external_account_id"}, {kit.PartEmail, "email"},

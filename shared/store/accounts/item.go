@@ -13,7 +13,8 @@ func partnerItem(p account.Partner) kit.Item {
 	return it
 }
 
-func partnerFromItem(it kit.Item) (account.Partner, error) {
+// PartnerFromItem reads a partner from its item.
+func PartnerFromItem(it kit.Item) (account.Partner, error) {
 	var p account.Partner
 	f := kit.Load(it)
 	partnerFields(f, &p)
@@ -68,7 +69,7 @@ func fields(f *kit.Fields, a *account.Account) {
 	f.Text("first_name", &a.FirstName)
 	f.Text("last_name", &a.LastName)
 	f.Text("origin_country_code", &a.OriginCountryCode)
-	f.Text("password_hash", &a.PasswordHash)
+	f.Text(kit.AttrPassword, &a.PasswordHash)
 	f.Texts("metadata", &a.Metadata)
 	f.Bool(kit.AttrActive, &a.Active)
 	f.Count(kit.AttrCarriers, &a.CarriersCount)

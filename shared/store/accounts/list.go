@@ -90,22 +90,29 @@ func (s *Store) ExternalIDs(ctx context.Context, accountIDs []int64, now time.Ti
 		if err != nil {
 			return nil, fmt.Errorf("reading accounts: %w", err)
 		}
-		for key, it := range found {
-			if kit.Gone(it, now) {
-				continue
-			}
-			a, err := FromItem(it)
-			if err != nil {
-				metrics.Add(ctx, metrics.Malformed, "", 1)
-				slog.ErrorContext(ctx, "an account cannot be read", slog.String("key", key.PK), slog.String("error", err.Error()))
-				continue
-			}
-			if a.ExternalID != "" {
-				ids[account.Owned{PartnerID: a.PartnerID, AccountID: a.ID}] = a.ExternalID
+		for _, it := range found {
+			if of, id := ExternalID(ctx, it, now); id != "" {
+				ids[of] = id
 			}
 		}
 	}
 	return ids, nil
+}
+
+// ExternalID reads whose account an item is, and its external id: empty if it has none, or
+// is gone. One that cannot be read counts as gone, and is counted and logged.
+func ExternalID(ctx context.Context, it kit.Item, now time.Time) (of account.Owned, id string) {
+	if kit.Gone(it, now) {
+		return of, ""
+	}
+	a, err := FromItem(it)
+	if err != nil {
+		own := kit.Reader{It: it}
+		metrics.Add(ctx, metrics.Malformed, "", 1)
+		slog.ErrorContext(ctx, "an account cannot be read", slog.String("key", own.Key().PK), slog.String("error", err.Error()))
+		return of, ""
+	}
+	return account.Owned{PartnerID: a.PartnerID, AccountID: a.ID}, a.ExternalID
 }
 
 // createdRange returns the first and the last created_key that a filter and a position

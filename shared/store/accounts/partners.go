@@ -49,7 +49,7 @@ func (s *Store) Partner(ctx context.Context, partnerID int64) (p account.Partner
 	if r := (kit.Reader{It: last}); r.Key() != own {
 		return p, nil, account.ErrNoPartner()
 	}
-	if p, err = partnerFromItem(last); err != nil {
+	if p, err = PartnerFromItem(last); err != nil {
 		return p, nil, err
 	}
 	all, err = keys.FromItems(items)
@@ -89,7 +89,7 @@ func (s *Store) ListPartners(ctx context.Context, after int64, limit int) (partn
 		return nil, 0, fmt.Errorf("reading partners: %w", err)
 	}
 	for _, k := range own {
-		p, err := partnerFromItem(found[k])
+		p, err := PartnerFromItem(found[k])
 		if err == nil && kit.PartnerKey(p.ID) != k {
 			err = errors.New("the list has a partner that is not there")
 		}

@@ -39,5 +39,29 @@ func (s *Store) History(ctx context.Context, accountID int64, connectionID strin
 	return entries, next, err
 }
 
+// RecentChecks reads the checks of a connection that are kept, the newest first, without what
+// they changed: what the pictures of a page show. It is one call, eventually consistent, which
+// reads 1 MB at most: complete is false if older checks are left out.
+func (s *Store) RecentChecks(ctx context.Context, accountID int64, connectionID string, now time.Time) (entries []connection.HistoryEntry, complete bool, err error) {
+	in := s.table.Range(kit.HistoryPK(accountID, connectionID), kit.HistorySK(now.Add(-connection.HistoryKept).UnixMilli()+1, 0), kit.HistorySK(kit.LastMilli, maxNumber))
+	in.ScanIndexForward, in.ConsistentRead = aws.Bool(false), aws.Bool(false)
+	in.ProjectionExpression = aws.String("#at, #outcome, #latency, #trigger, #number, #status")
+	in.ExpressionAttributeNames = map[string]string{
+		"#at": "at", "#outcome": "outcome", "#latency": "latency_ns", "#trigger": "trigger", "#number": "number", "#status": kit.AttrStatus,
+	}
+	out, err := s.table.API.Query(ctx, in)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the recent checks: %w", err)
+	}
+	for _, it := range out.Items {
+		e, err := readHistory(it)
+		if err != nil {
+			return nil, false, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, len(out.LastEvaluatedKey) == 0, nil
+}
+
 // maxNumber is the largest number of a check that its key has room for.
 const maxNumber = 99_999_999

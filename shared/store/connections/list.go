@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"carrierlink/shared/connection"
@@ -52,7 +51,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 			}
 		}
 	}
-	slices.SortFunc(connections, byAge)
+	kit.SortFunc(connections, byAge)
 	return connections, snapshots, nil
 }
 
@@ -65,10 +64,10 @@ func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]connecti
 		return nil, fmt.Errorf("listing connections: %w", err)
 	}
 	connections, err := kit.FromItems(items, FromItem)
-	slices.SortFunc(connections, byAge)
+	kit.SortFunc(connections, byAge)
 	return connections, err
 }
 
-func byAge(a, b connection.Connection) int {
+func byAge(a, b *connection.Connection) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }

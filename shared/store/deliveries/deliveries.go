@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/metrics"
+	"carrierlink/shared/store/accounts"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/webhook"
 )
@@ -62,29 +63,38 @@ func unreadable(ctx context.Context, ref webhook.Ref, err error) {
 	slog.ErrorContext(ctx, "something of a webhook cannot be read", slog.String("webhook_id", ref.ID), slog.String("error", err.Error()))
 }
 
-// LoadPending reads the event of a pending one and its delivery, consistently: each is nil
-// if it is absent. What cannot be read counts as absent, and is counted and logged.
-func (s *Store) LoadPending(ctx context.Context, p webhook.Pending, now time.Time) (*effects.Event, *webhook.Delivery, error) {
+// LoadPending reads what a pending event is about, consistently and in one call: the event,
+// its account and its delivery. What cannot be read counts as absent, and is counted and
+// logged; so is an account of another partner, which has the id of one that is gone.
+func (s *Store) LoadPending(ctx context.Context, p webhook.Pending, now time.Time) (webhook.Loaded, error) {
 	event := kit.Key{PK: kit.EventsPK(p.PartnerID, p.EventOwner), SK: p.EventID}
-	delivery := kit.DeliveryKey(p.Ref, p.EventID)
-	found, err := s.table.BatchGet(ctx, []kit.Key{event, delivery})
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading a pending event: %w", err)
+	delivery, owner := kit.DeliveryKey(p.Ref, p.EventID), kit.AccountKey(p.EventOwner)
+	keys := []kit.Key{event, delivery}
+	if p.EventOwner != 0 {
+		keys = append(keys, owner)
 	}
-	e, err := eventFromItem(found[event])
+	found, err := s.table.BatchGet(ctx, keys)
 	if err != nil {
+		return webhook.Loaded{}, fmt.Errorf("reading a pending event: %w", err)
+	}
+	var l webhook.Loaded
+	if l.Event, err = eventFromItem(found[event]); err != nil {
 		unreadable(ctx, p.Ref, err)
-		e = nil
+		l.Event = nil
+	}
+	if of, id := accounts.ExternalID(ctx, found[owner], now); of.PartnerID == p.PartnerID {
+		l.ExternalID = id
 	}
 	if kit.Gone(found[delivery], now) {
-		return e, nil, nil
+		return l, nil
 	}
 	d, err := deliveryFromItem(p.Ref, found[delivery])
 	if err != nil {
 		unreadable(ctx, p.Ref, err)
-		return e, nil, nil
+		return l, nil
 	}
-	return e, &d, nil
+	l.Delivery = &d
+	return l, nil
 }
 
 // SaveDelivery writes a delivery that was tried. If it is retried, the pending events that

@@ -455,6 +455,9 @@ func (c *chooser) query() *dynamodb.QueryInput {
 	} else if c.IntN(3) == 0 {
 		in.Limit = aws.Int32(c.Int32N(4))
 	}
+	if in.IndexName == nil && c.IntN(4) == 0 {
+		in.ProjectionExpression, in.ExpressionAttributeNames = aws.String("#first, #second"), map[string]string{"#first": "sk", "#second": pick(c.Rand, "a_", "status", "none")}
+	}
 	where := pk + " = :pk"
 	from, to := text(pick(c.Rand, "1", "2", "3", "")), text(pick(c.Rand, "2", "30", "31", "4"))
 	switch c.IntN(6) {

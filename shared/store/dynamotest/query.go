@@ -2,8 +2,10 @@ package dynamotest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -31,7 +33,7 @@ func (t *Table) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*d
 		}
 		out := &dynamodb.QueryOutput{Items: make([]map[string]types.AttributeValue, n), Count: int32(n), ScannedCount: int32(n)}
 		for i := range out.Items {
-			out.Items[i] = private(found[i].item)
+			out.Items[i] = q.projected(private(found[i].item))
 		}
 		if more && n > 0 {
 			e := found[n-1].item
@@ -49,13 +51,46 @@ type query struct {
 	including bool   // to belongs to the range
 	start     *entry // the page begins after it; nil: at the first one
 	backward  bool
-	limit     int // -1: none
+	limit     int      // -1: none
+	shown     []string // attributes; nil: all
+}
+
+// projected returns what the query shows of an item.
+func (q *query) projected(it Item) Item {
+	if q.shown == nil {
+		return it
+	}
+	maps.DeleteFunc(it, func(name string, _ types.AttributeValue) bool { return !slices.Contains(q.shown, name) })
+	return it
+}
+
+// project takes a projection of names such as "#a, #b", and returns the names that are left
+// for the key condition.
+func (q *query) project(expression *string, names map[string]string) (map[string]string, error) {
+	switch {
+	case expression == nil:
+		return names, nil
+	case q.view.name != "":
+		return nil, unknown("a projection of an index, which must have the attributes")
+	}
+	left := maps.Clone(names)
+	for alias := range strings.SplitSeq(*expression, ", ") {
+		if alias == "" || alias[0] != '#' || left[alias] == "" {
+			return nil, unknown("a projection of anything but different names")
+		}
+		q.shown = append(q.shown, left[alias])
+		delete(left, alias)
+	}
+	if len(left) == 0 {
+		left = nil
+	}
+	return left, nil
 }
 
 // querying checks a query.
 func (t *Table) querying(in *dynamodb.QueryInput) (*query, error) {
-	if in.FilterExpression != nil || in.ProjectionExpression != nil || in.Select != "" || in.KeyConditions != nil || in.QueryFilter != nil || in.AttributesToGet != nil {
-		return nil, unknown("a filter, a projection or a legacy parameter")
+	if in.FilterExpression != nil || in.Select != "" || in.KeyConditions != nil || in.QueryFilter != nil || in.AttributesToGet != nil {
+		return nil, unknown("a filter or a legacy parameter")
 	}
 	if err := checkTable(in.TableName); err != nil {
 		return nil, err
@@ -76,7 +111,11 @@ func (t *Table) querying(in *dynamodb.QueryInput) (*query, error) {
 			return nil, invalid("Limit must be at least 1")
 		}
 	}
-	terms, err := newTerms(in.KeyConditionExpression, nil, in.ExpressionAttributeNames, in.ExpressionAttributeValues)
+	names, err := q.project(in.ProjectionExpression, in.ExpressionAttributeNames)
+	if err != nil {
+		return nil, err
+	}
+	terms, err := newTerms(in.KeyConditionExpression, nil, names, in.ExpressionAttributeValues)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"carrierlink/shared/account"
@@ -43,7 +42,7 @@ func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey
 // FromItems reads keys from items, the oldest first.
 func FromItems(items []kit.Item) ([]account.APIKey, error) {
 	keys, err := kit.FromItems(items, FromItem)
-	slices.SortFunc(keys, func(a, b account.APIKey) int {
+	kit.SortFunc(keys, func(a, b *account.APIKey) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return keys, err

@@ -40,4 +40,8 @@ const (
 	AttrRestarts   = "restarts" // how often what its runs remember was forgotten
 	AttrPause      = "paused_until"
 	AttrCall       = "call_" // followed by n: time of the call n calls ago
+	AttrEpoch      = "epoch"
+	AttrBrowsers   = "browsers" // set of texts
+	AttrLastSeen   = "last_seen_at"
+	AttrPassword   = "password_hash"
 )

@@ -125,6 +125,20 @@ func (e *Edit) LacksOrContains(attr string, v types.AttributeValue) {
 	e.require("(attribute_not_exists(" + e.name(attr) + ") OR contains(" + e.name(attr) + ", " + e.value(v) + "))")
 }
 
+// Either adds the condition that all conditions of one of the alternatives hold, of which
+// there are two at least.
+func (e *Edit) Either(alternatives ...func()) {
+	before := e.conditions
+	var all []string
+	for _, add := range alternatives {
+		e.conditions = nil
+		add()
+		all = append(all, strings.Join(e.conditions, " AND "))
+	}
+	e.conditions = before
+	e.require("(" + strings.Join(all, " OR ") + ")")
+}
+
 // HasRoom adds the condition that a set is absent, has a member, or has fewer than
 // limit members.
 func (e *Edit) HasRoom(attr string, v types.AttributeValue, limit int) {

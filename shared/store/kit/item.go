@@ -2,6 +2,7 @@ package kit
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -268,6 +269,21 @@ func (r *Reader) Done(kind string) error {
 		return fmt.Errorf("stored %s: %w", kind, r.Err)
 	}
 	return nil
+}
+
+// SortFunc sorts as slices.SortFunc does, but by pointers. slices.SortFunc is compiled for each
+// struct, which is up to 20 KB of a binary, and once for all pointers.
+func SortFunc[T any](all []T, compare func(a, b *T) int) {
+	order := make([]*T, len(all))
+	for i := range all {
+		order[i] = &all[i]
+	}
+	slices.SortFunc(order, compare)
+	sorted := make([]T, len(all))
+	for i, v := range order {
+		sorted[i] = *v
+	}
+	copy(all, sorted)
 }
 
 // FromItems reads items, in their order.

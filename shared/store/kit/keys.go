@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/webhook"
 )
 
@@ -20,6 +21,7 @@ import (
 //
 //	partner       PARTNER#<id>                  PARTNER
 //	partners      PARTNERS                      <partner id, 10 digits>
+//	settings      PARTNER#<id>                  SETTINGS
 //	account       ACCOUNT#<id>                  ACCOUNT
 //	purge         ACCOUNT#<id>                  PURGE
 //	api key       its owner's partition         KEY#<sha-256 of the key, hex>
@@ -27,6 +29,10 @@ import (
 //	snapshot      ACCOUNT#<id>                  SNAPSHOT#<carrier_id>
 //	number        ACCOUNT#<id>                  NUMBER#<carrier>#<account number>
 //	webhooks      ACCOUNT#<id>                  LIST#WEBHOOKS
+//	login         ACCOUNT#<id>                  LOGIN
+//	session       LOGIN#<account>               SESSION#<sha-256 of the cookie, hex>
+//	token         TOKEN#<sha-256 of the token, hex>   TOKEN
+//	throttle      THROTTLE#<use>#<whom>         THROTTLE
 //	              PARTNER#<id>                  WEBHOOKS
 //	email         EMAIL#<environment>#<EmailKey>   EMAIL
 //	external id   EXTERNAL#<partner>#<its id>   EXTERNAL
@@ -36,7 +42,7 @@ import (
 //	tracking      TRACKING#<account>#<carrier_id>   <tracking number>
 //	parcel        PARCELS#<account>             PARCEL#<carrier>#<tracking number>
 //	round         PARCELS#<account>             ROUND#<carrier_id>
-//	parcel count  PARCELS#<account>             COUNT
+//	parcel count  ACCOUNT#<id>                  LIST#PARCELS
 //	parcel day    PARCELS#<account>             DAY#<day, YYYY-MM-DD>
 //	calls         ALLOWANCE#<use>#<account or 0>#<credential id or none>   CALLS
 //	breaker       HEALTH#<carrier>              BREAKER
@@ -45,6 +51,8 @@ import (
 //	runs          WEBHOOK#<partner>#<account or 0>#<webhook_id>   STATE
 //	pending       the webhook's partition       PENDING#<event_id>#<requested_at, ms>
 //	delivery      the webhook's partition       DELIVERY#<event_id>
+//	sent mail     MAILS#<account>               SENT#<id of the message or event>
+//	latest mail   MAILS#<account>               STATE#<carrier_id>
 //
 // Text that a caller chose stands last in its key, after parts without "#": so it
 // cannot make another item's key. Items that an account may have many of have
@@ -104,6 +112,7 @@ const (
 	skRound      = "ROUND#"
 	SkPending    = "PENDING#"
 	SkDelivery   = "DELIVERY#"
+	SkSession    = "SESSION#"
 	skMinute     = "MINUTE#"
 	skPartner    = "PARTNER"
 )
@@ -277,6 +286,10 @@ func PartnerKey(id int64) Key { return Key{PartnerPK(id), skPartner} }
 // PartnersKey returns the key of the item by which the list of partners finds one.
 func PartnersKey(id int64) Key { return Key{partnersPK, fmt.Sprintf("%010d", id)} }
 
+// SettingsKey returns the key of what a partner shows on the account page. It is outside of
+// what Store.Partner reads.
+func SettingsKey(partnerID int64) Key { return Key{PartnerPK(partnerID), "SETTINGS"} }
+
 // partnersPK is the partition of the list of partners.
 const partnersPK = "PARTNERS"
 
@@ -328,6 +341,26 @@ func WebhooksKey(partnerID, accountID int64) Key {
 		return Key{AccountPK(accountID), "LIST#WEBHOOKS"}
 	}
 	return Key{PartnerPK(partnerID), "WEBHOOKS"}
+}
+
+// LoginKey returns the key of what is kept of an account's sign-ins. It is among the items
+// that EndFollow gives an end.
+func LoginKey(accountID int64) Key { return Key{AccountPK(accountID), "LOGIN"} }
+
+// SessionsPK returns the partition of the sessions of an account.
+func SessionsPK(accountID int64) string { return "LOGIN#" + number(accountID) }
+
+// SessionKey returns the key of a session.
+func SessionKey(accountID int64, hash string) Key {
+	return Key{SessionsPK(accountID), SkSession + hash}
+}
+
+// TokenKey returns the key of a token.
+func TokenKey(hash string) Key { return Key{"TOKEN#" + hash, "TOKEN"} }
+
+// ThrottleKey returns the key of the latest attempts of somebody at something.
+func ThrottleKey(t signin.Throttle) Key {
+	return Key{"THROTTLE#" + string(t.Use) + "#" + t.Whom, "THROTTLE"}
 }
 
 // EmailKey returns the key that keeps an email unique in its environment.
@@ -400,6 +433,15 @@ func DeliveryKey(ref webhook.Ref, eventID string) Key {
 	return Key{WebhookPK(ref), SkDelivery + eventID}
 }
 
+// MailKey returns the key of a sent mail; with a connectionID, of the latest one about the
+// state of that connection.
+func MailKey(accountID int64, connectionID, id string) Key {
+	if connectionID != "" {
+		return Key{"MAILS#" + number(accountID), "STATE#" + connectionID}
+	}
+	return Key{"MAILS#" + number(accountID), "SENT#" + id}
+}
+
 // TrackingKey returns the key of the cached tracking of a number.
 func TrackingKey(accountID int64, connectionID, trackingNumber string) Key {
 	return Key{"TRACKING#" + number(accountID) + "#" + connectionID, trackingNumber}
@@ -420,8 +462,9 @@ func RoundKey(accountID int64, connectionID string) Key {
 	return Key{ParcelsPK(accountID), skRound + connectionID}
 }
 
-// ParcelCountKey returns the key of the number of an account's parcels.
-func ParcelCountKey(accountID int64) Key { return Key{ParcelsPK(accountID), "COUNT"} }
+// ParcelCountKey returns the key of the number of an account's parcels. It ends with the
+// account: see EndFollow.
+func ParcelCountKey(accountID int64) Key { return Key{AccountPK(accountID), "LIST#PARCELS"} }
 
 // ParcelDayKey returns the key of the number of parcels that an account has registered on
 // one day (UTC).

@@ -8,6 +8,7 @@ const (
 	PartAccount     = "account"
 	PartPartner     = "partner"
 	PartPartners    = "list of partners"
+	PartSettings    = "settings of a partner"
 	PartKey         = "API key"
 	PartExternal    = "external id"
 	PartEmail       = "email"
@@ -32,5 +33,10 @@ const (
 	PartRound       = "round"
 	PartWebhooks    = "webhooks"
 	PartRuns        = "runs of a webhook"
+	PartLogin       = "login"
+	PartSession     = "session"
+	PartOldSession  = "old session"
+	PartToken       = "token"
+	PartUsedToken   = "used token"
 	partEvent       = "event"
 )

@@ -45,7 +45,7 @@ func fields(f *kit.Fields, p *parcel.Parcel) {
 	f.Time("looked_at", &p.LookedAt)
 	f.Time("next_look_at", &p.NextLookAt)
 	f.Text("brand", (*string)(&p.Brand))
-	f.Bool("alone", &p.Alone)
+	f.Count("beside", &p.Beside)
 	f.Text("end", (*string)(&p.End))
 	f.Time("ended_at", &p.EndedAt)
 	f.Int(kit.AttrVersion, &p.Version)
@@ -55,7 +55,6 @@ func roundItem(r *parcel.Round) kit.Item {
 	it := kit.RoundKey(r.AccountID, r.ConnectionID).Item()
 	stored := *r
 	roundFields(kit.Store(it), &stored)
-	it.Seconds(kit.AttrTTL, r.ExpiresAt())
 	it.Text(kit.AttrDuePK, kit.RoundPK(r.Lane, kit.ShardOf(r.Lane, r.ConnectionID)))
 	it.Text(kit.AttrDueKey, kit.RefreshKey(r.DueAt, r.CredentialID, r.PartnerID))
 	return it

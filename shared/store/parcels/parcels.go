@@ -37,9 +37,7 @@ const (
 	// maxExamined is how many parcels are read for one page at most, so that a filter that
 	// few of them pass costs no more.
 	maxExamined = 2000
-	// countKept is longer than the table keeps a parcel.
-	countKept = 91 * 24 * time.Hour
-	dayKept   = 48 * time.Hour
+	dayKept     = 48 * time.Hour
 )
 
 // RegisterParcels registers parcels of one connection, each unless it is registered already,
@@ -240,17 +238,15 @@ func (g *registration) counts(added int) []kit.Part {
 	if added == 0 {
 		return nil
 	}
-	count := func(name string, k kit.Key, kept time.Duration) kit.Part {
+	count := func(k kit.Key) *kit.Edit {
 		e := kit.NewEdit(k)
 		e.Add(attrParcels, int64(added))
 		e.LacksOr(attrParcels, "<=", kit.NumberValue(int64(g.limit-added)))
-		e.End(g.now.Add(kept))
-		return g.store.table.Update(name, e)
+		return e
 	}
-	return []kit.Part{
-		count(kit.PartParcels, kit.ParcelCountKey(g.round.AccountID), countKept),
-		count(kit.PartParcelDay, kit.ParcelDayKey(g.round.AccountID, g.now), dayKept),
-	}
+	all, day := count(kit.ParcelCountKey(g.round.AccountID)), count(kit.ParcelDayKey(g.round.AccountID, g.now))
+	day.End(g.now.Add(dayKept))
+	return []kit.Part{g.store.table.Update(kit.PartParcels, all), g.store.table.Update(kit.PartParcelDay, day)}
 }
 
 // limitTo refuses the parcels for which a count has no room.
@@ -290,7 +286,7 @@ func (s *Store) StopParcel(ctx context.Context, accountID int64, name carrier.Na
 		case len(refused) == 0 || refused.Has(kit.PartParcel):
 			return nil
 		}
-		parts = parts[:1] // the count is gone: it has expired
+		parts = parts[:1] // the count is gone, with the account
 	}
 }
 

@@ -52,8 +52,7 @@ func (s *Store) ClaimRound(ctx context.Context, d connection.Due, until, now tim
 
 // RoundParcels reads the first parcels of a round, at most limit of each brand, the earliest
 // due first. more reports whether it may have others. The index that finds them follows
-// the table within a second or so. One that the table may drop is among them, so that its end
-// is counted.
+// the table within a second or so.
 func (s *Store) RoundParcels(ctx context.Context, r parcel.Round, limit int) (found []parcel.Parcel, more bool, err error) {
 	var keys []kit.Key
 	for _, brand := range brands() {
@@ -129,7 +128,7 @@ func (s *Store) RecordLooks(ctx context.Context, looks []parcel.Look, by effects
 			return nil
 		}
 		if refused.Has(kit.PartParcels) {
-			counted = false // the count has expired
+			counted = false // the count is gone, with the account
 		}
 		left := make([]parcel.Look, 0, len(looks))
 		for i, l := range looks {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/webhook"
@@ -44,9 +45,7 @@ func (s deliveries) TestNothing() {
 	s.equal("deliveries", len(found), 0)
 	s.equal("next", next, "")
 	s.fails("a delivery", errOf(s.Delivery(s.Context(), ref, eventID(now, 0))), fault.NotFound)
-	e, d := must2(s.LoadPending(s.Context(), pendingOf(ref, 1)[0], now))
-	s.equal("event", e, (*effects.Event)(nil))
-	s.equal("delivery", d, (*webhook.Delivery)(nil))
+	s.equal("loaded", must(s.LoadPending(s.Context(), pendingOf(ref, 1)[0], now)), webhook.Loaded{})
 	s.ok(s.AddPending(s.Context(), nil))
 	s.ok(s.MarkDue(s.Context(), nil, now))
 	s.ok(s.DropPending(s.Context()))
@@ -117,16 +116,14 @@ func (s deliveries) TestSaveDelivery() {
 		noted[i].TriedAt, noted[i].NextAttemptAt = d.Attempts[webhook.MaxAttempts-1].At, d.NextAttemptAt
 	}
 	s.equal("pending", s.listed(ref), noted)
-	_, got := must2(s.LoadPending(s.Context(), all[0], now))
-	s.equal("loaded", got, &d)
+	s.equal("loaded", must(s.LoadPending(s.Context(), all[0], now)).Delivery, &d)
 	s.ok(s.AddPending(s.Context(), all[:1]))
 	s.equal("added again", s.listed(ref)[0], all[0])
 	d = delivered(replay, webhook.Delivered, 1)
 	s.ok(s.SaveDelivery(s.Context(), d, all[0], replay))
 	s.equal("delivered", must(s.Delivery(s.Context(), ref, d.EventID)), d)
 	s.equal("the other one", s.listed(ref), all[1:])
-	_, got = must2(s.LoadPending(s.Context(), all[0], now.Add(webhook.DeliveriesKept+time.Minute)))
-	s.equal("after 30 days", got, (*webhook.Delivery)(nil))
+	s.equal("after 30 days", must(s.LoadPending(s.Context(), all[0], now.Add(webhook.DeliveriesKept+time.Minute))).Delivery, (*webhook.Delivery)(nil))
 	// One that is retried later than it would be kept is kept.
 	late := delivered(all[1], webhook.Retrying, 1)
 	late.NextAttemptAt = milli(now.Add(webhook.PendingKept + 4*time.Hour))
@@ -141,12 +138,32 @@ func (s deliveries) TestLoadEvent() {
 	for _, owner := range []int64{mine, 0} {
 		e := s.recorded(partner, owner, minutes(1), nil)[0]
 		p := webhook.Pending{Ref: webhook.Ref{Owner: webhook.Owner{PartnerID: partner}, ID: "se-1"}, EventID: e.ID, EventOwner: owner}
-		got, _ := must2(s.LoadPending(s.Context(), p, now))
-		s.equal(fmt.Sprint("the event of ", owner), got, &e.Event)
+		s.equal(fmt.Sprint("the event of ", owner), must(s.LoadPending(s.Context(), p, now)), webhook.Loaded{Event: &e.Event})
 		p.PartnerID = s.id()
-		got, _ = must2(s.LoadPending(s.Context(), p, now))
-		s.equal("another partner's", got, (*effects.Event)(nil))
+		s.equal("another partner's", must(s.LoadPending(s.Context(), p, now)), webhook.Loaded{})
 	}
+}
+
+// TestLoadExternalID: an event is loaded with the external id that its account has now, also
+// while the account is deleted; with none once it is purged, or if another partner's account
+// has its id.
+func (s deliveries) TestLoadExternalID() {
+	a := s.account(func(a *account.Account) { a.ExternalID = "shop" })
+	p := webhook.Pending{Ref: webhook.Ref{Owner: webhook.Owner{PartnerID: a.PartnerID}, ID: "se-1"}, EventID: eventID(now, 0), EventOwner: a.ID}
+	load := func(what string, at time.Time, want string) {
+		s.Helper()
+		s.equal(what, must(s.LoadPending(s.Context(), p, at)).ExternalID, want)
+	}
+	load("an account", now, "shop")
+	s.ok(s.DeleteAccount(s.Context(), a, false, now.Add(time.Hour), effects.Effects{}, now))
+	load("a deleted account", now, "shop")
+	load("a purged account", now.Add(2*time.Hour), "")
+	p.PartnerID = s.id()
+	load("another partner's account", now, "")
+	p.PartnerID, p.EventOwner = a.PartnerID, s.id()
+	load("an account that never was", now, "")
+	p.EventOwner = 0
+	load("the partner itself", now, "")
 }
 
 func (s deliveries) TestList() {

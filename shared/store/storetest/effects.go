@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/signin"
 	"carrierlink/shared/webhook"
 )
 
@@ -98,6 +99,18 @@ var writes = map[string]func(*suite) write{ // never changes
 	"SaveWebhooks": func(s *suite) write {
 		good, bad := webhook.List{Owner: webhook.Owner{PartnerID: s.id()}}, webhook.List{Owner: webhook.Owner{PartnerID: s.id()}, Version: 7}
 		return writeOf(func(l webhook.List, fx effects.Effects) error { return s.SaveWebhooks(s.Context(), &l, fx, now) }, good, bad)
+	},
+	"ChangeLogin": func(s *suite) write {
+		change := func(a account.Account, fx effects.Effects) error {
+			return s.login(a, func(c *signin.Change) { c.Advance = true }, fx)
+		}
+		return writeOf(change, s.merchant(), s.deleted())
+	},
+	"SaveSettings": func(s *suite) write {
+		partnerID := s.id()
+		return writeOf(func(read account.Settings, fx effects.Effects) error {
+			return s.SaveSettings(s.Context(), partnerID, read, account.Settings{DisplayName: "Acme", Version: read.Version + 1}, fx, now)
+		}, account.Settings{}, account.Settings{Version: 7})
 	},
 	"FinishLink": func(s *suite) write {
 		c := s.intent(s.account().ID)

@@ -35,7 +35,7 @@ func (s *suite) checked(at ...time.Time) (connection.Connection, []connection.Hi
 	return c, entries
 }
 
-// histories tests History.
+// histories tests History and RecentChecks.
 type histories struct{ *suite }
 
 func (s histories) TestNone() {
@@ -117,6 +117,35 @@ func (s histories) TestEntriesExpire() {
 	s.equal("after a position of then", len(got), 0)
 }
 
+// TestRecentChecks: they are those of History without their changes and codes.
+func (s histories) TestRecentChecks() {
+	none, complete := must2(s.RecentChecks(s.Context(), 1, "se-none", now))
+	if len(none) > 0 || !complete {
+		s.Errorf("of an unknown connection: %d, %t, want none", len(none), complete)
+	}
+	c, want := s.checked(milli(now.Add(-2*time.Hour)), milli(now.Add(-time.Hour)))
+	e := first
+	e.Number = 3
+	s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
+	e.Changes, e.Code = nil, ""
+	want = append([]connection.HistoryEntry{e}, want...)
+	for _, tc := range []struct {
+		name string
+		at   time.Time
+		want []connection.HistoryEntry
+	}{
+		{"now", now, want},
+		{"once others have expired", want[1].At.Add(connection.HistoryKept), want[:1]},
+		{"once all have expired", now.Add(2 * connection.HistoryKept), nil},
+	} {
+		got, complete := must2(s.RecentChecks(s.Context(), c.AccountID, c.ID, tc.at))
+		if !complete && len(got) > 0 { // a call may bring less than there is
+			tc.want = tc.want[:len(got)]
+		}
+		s.equal(tc.name, got, tc.want)
+	}
+}
+
 func (s histories) TestMoreThanOneRead() {
 	c := s.linked()
 	e := first
@@ -128,6 +157,9 @@ func (s histories) TestMoreThanOneRead() {
 		s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
 	}
 	s.equal("entries", len(s.historyOf(c)), 40)
+	if recent, complete := must2(s.RecentChecks(s.Context(), c.AccountID, c.ID, now)); complete || len(recent) == 0 || recent[0].Number != 40 {
+		s.Errorf("RecentChecks = %d entries, complete %t, want the newest of them", len(recent), complete)
+	}
 	page, next := must2(s.History(s.Context(), c.AccountID, c.ID, nil, 35, 4, now))
 	s.equal("a page", []any{len(page), page[0].Number, next.Number}, []any{4, 5, 2})
 }

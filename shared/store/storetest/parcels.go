@@ -82,7 +82,7 @@ type registeredParcels struct{ *suite }
 func (s registeredParcels) TestIsKeptAsGiven() {
 	c, parcels := s.some(1)
 	p := parcels[0]
-	p.Detail, p.Statuses, p.ChangedAt, p.LookedAt, p.Alone = "IN_TRANSIT", "ab", milli(now), milli(now), true
+	p.Detail, p.Statuses, p.ChangedAt, p.LookedAt, p.Beside = "IN_TRANSIT", "ab", milli(now), milli(now), 5
 	s.registers(9, now, false, p)
 	s.equal("parcels", s.listedParcels(parcel.Listing{AccountID: c.AccountID}), []parcel.Parcel{p})
 }
@@ -136,6 +136,23 @@ func (s registeredParcels) TestCapOfParcels() {
 	s.ok(s.StopParcel(s.Context(), c.AccountID, c.Carrier, "ZZ91000000"))
 	s.ok(s.look(parcels[1], end))
 	s.equal("after a stop and an end", refusedNumbers(s.registers(5, tomorrow, false, parcels[5:8]...)), []string{"ZZ91000007"})
+}
+
+// TestIsCountedUntilItsEnd: a parcel that nobody ends, because the schedule stands still, neither
+// expires nor is counted twice; nor does its round end.
+func (s registeredParcels) TestIsCountedUntilItsEnd() {
+	c, parcels := s.some(4)
+	s.registers(2, now, false, parcels[0])
+	later := now.AddDate(1, 0, 0)
+	s.equal("the same number", len(s.registers(2, later, false, parcels[0])), 0)
+	listed, _ := must2(s.ListParcels(s.Context(), parcel.Listing{AccountID: c.AccountID, Limit: 9}, later))
+	s.equal("parcels a year later", len(listed), 1)
+	s.equal("another one", len(s.registers(2, later, false, parcels[1])), 0)
+	s.equal("one too many", refusedNumbers(s.registers(2, later, false, parcels[2])), []string{"ZZ91000002"})
+	found, _ := must2(s.RoundParcels(s.Context(), parcel.Round{AccountID: c.AccountID, ConnectionID: c.ID}, 9))
+	s.equal("parcels of the round", len(found), 2)
+	s.ok(s.look(found[0], end))
+	s.equal("after an end", len(s.registers(2, later, false, parcels[2])), 0)
 }
 
 func (s registeredParcels) TestCapOfADay() {

@@ -52,7 +52,7 @@ func Run(t *testing.T, open opener) {
 	for _, group := range []func(*suite) any{
 		of[keyUse], of[creation], of[partners], of[claims], of[links], of[caps], of[checks], of[rows], of[follows], of[schedule], of[histories],
 		of[carrierHealth], of[allowances], of[trackingCache], of[loads], of[changes], of[deletions], of[lists], of[accountKeys], of[writtenEffects], of[eventLists], of[registeredParcels], of[rounds],
-		of[webhookLists], of[deliveries],
+		of[webhookLists], of[deliveries], of[sentMails], of[accountLogins], of[attempts], of[partnerSettings],
 	} {
 		kind := reflect.TypeOf(group(nil))
 		t.Run(kind.Elem().Name(), func(t *testing.T) {

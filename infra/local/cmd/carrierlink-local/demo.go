@@ -37,6 +37,12 @@ type mainAccount struct {
 	externalID string
 }
 
+// What the demo's merchant signs in to the account page with.
+const (
+	merchantEmail    = "jane@example.com"
+	merchantPassword = "seven green kettles"
+)
+
 // mainJob creates a merchant's account, links its charge account and reads that back. It returns "create-account 200" and
 // so on, and an error for an answer other than 200. Because of the idempotency keys a pasted command gets the same answer
 // again; without them a second account or connection would be a conflict.
@@ -66,7 +72,7 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 		method: http.MethodPost, path: "/v1/partners/accounts",
 		headers: [][2]string{{"API-Key", keys.production}, {"Idempotency-Key", "demo-account"}},
 		body: `{"first_name":"Jane","last_name":"Citizen","company_name":"Acme Parcels",` +
-			`"external_account_id":"` + made.externalID + `","origin_country_code":"AU"}`,
+			`"external_account_id":"` + made.externalID + `","origin_country_code":"AU","email":"` + merchantEmail + `","password":"` + merchantPassword + `"}`,
 	}, &account); err != nil {
 		return made, results, err
 	}

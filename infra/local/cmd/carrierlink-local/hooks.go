@@ -18,7 +18,7 @@ import (
 
 // heardWithin is how long the events may take to arrive after the stories. One that failed, as on a busy machine, is sent again after
 // seconds. The carrier's answer about a parcel stands for two minutes, and the parcel's second event needs another one.
-const heardWithin = 3 * time.Minute
+const heardWithin = 5 * time.Minute
 
 // hooks is the partner's webhook with its receiver, the program in Python that README.md shows. It prints what it has
 // verified with the library of Standard Webhooks for Python.

@@ -117,7 +117,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	if command == "run" {
-		fmt.Fprintf(out, "\nServing at %s until Ctrl-C. Keys and addresses are in %s. Metrics are at %s.\n", service.APIURL, envFile, service.APIURL+stack.MetricsPath)
+		fmt.Fprintf(out, "\nServing at %s until Ctrl-C. Keys and addresses are in %s. Metrics are at %s, mails at %s.\n",
+			service.APIURL, envFile, service.APIURL+stack.MetricsPath, service.APIURL+stack.MailsPath)
+		fmt.Fprintf(out, "The merchant's account page is at %s/portal: sign in as %s with the password %q.\n", service.APIURL, merchantEmail, merchantPassword)
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(out, "\nStopping.")
