@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,11 +46,11 @@ func CheckReturnURLs(field string, all []string) *fault.Error {
 // CleanAccentColor is the rule of Settings.AccentColor: buttons have it behind white text, in
 // the light and in the dark theme, so it must be dark enough to read that.
 func CleanAccentColor(field, s string) (string, *fault.Error) {
-	rgb, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 16, 32)
-	if err != nil || len(s) != len("#rrggbb") || s[0] != '#' {
+	c, ok := ParseColor(s)
+	if !ok {
 		return "", fault.Field(fault.Invalid, field, "%s must be a colour such as #0b5cad.", field)
 	}
-	if contrastWithWhite(uint32(rgb)) < minContrast {
+	if Contrast(c, Color{255, 255, 255}) < minContrast {
 		return "", fault.Field(fault.Invalid, field, "%s must be dark enough to read white text on it (a contrast of 4.5:1).", field)
 	}
 	return strings.ToLower(s), nil
@@ -60,21 +58,6 @@ func CleanAccentColor(field, s string) (string, *fault.Error) {
 
 // minContrast is that of text (WCAG 2.2, 1.4.3).
 const minContrast = 4.5
-
-// contrastWithWhite returns the contrast of a colour with white: from 1 to 21 (WCAG 2.2,
-// "contrast ratio" and "relative luminance").
-func contrastWithWhite(rgb uint32) float64 {
-	channel := func(shift uint) float64 { return linear(float64(rgb>>shift&0xff) / 255) }
-	return 1.05 / (0.2126*channel(16) + 0.7152*channel(8) + 0.0722*channel(0) + 0.05)
-}
-
-// linear returns the linear value of a channel of sRGB.
-func linear(v float64) float64 {
-	if v <= 0.04045 {
-		return v / 12.92
-	}
-	return math.Pow((v+0.055)/1.055, 2.4)
-}
 
 // SettingsStore stores the settings of partners.
 type SettingsStore interface {

@@ -5,8 +5,8 @@ import (
 	_ "embed" // the files below
 	"encoding/hex"
 	"fmt"
-	"math"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/web"
 )
 
@@ -34,12 +34,12 @@ func Assets() []web.Asset { return []web.Asset{appCSS, portalJS} }
 // the text on it, whichever contrasts more, which is always more than 4.5:1. ok is false for any
 // other text. It is served at /assets/accent/rrggbb.css, and never changes.
 func Accent(color string) (asset web.Asset, ok bool) {
-	rgb, ok := parseColor(color)
+	rgb, ok := account.ParseColor(color)
 	if !ok {
 		return web.Asset{}, false
 	}
 	text := "#000"
-	if contrast(rgb, [3]uint8{255, 255, 255}) > contrast(rgb, [3]uint8{}) {
+	if account.Contrast(rgb, account.Color{255, 255, 255}) > account.Contrast(rgb, account.Color{}) {
 		text = "#fff"
 	}
 	return web.Asset{
@@ -51,34 +51,4 @@ func Accent(color string) (asset web.Asset, ok bool) {
 func accentPath(color string) string {
 	asset, _ := Accent(color)
 	return "/assets/accent/" + asset.Name
-}
-
-func parseColor(text string) (rgb [3]uint8, ok bool) {
-	if len(text) != 7 || text[0] != '#' {
-		return rgb, false
-	}
-	digits, err := hex.DecodeString(text[1:])
-	if err != nil {
-		return rgb, false
-	}
-	return [3]uint8(digits), true
-}
-
-// contrast is the ratio of WCAG 2.2, 1 to 21.
-func contrast(a, b [3]uint8) float64 {
-	la, lb := luminance(a), luminance(b)
-	return (max(la, lb) + 0.05) / (min(la, lb) + 0.05)
-}
-
-func luminance(rgb [3]uint8) float64 {
-	var linear [3]float64
-	for i, c := range rgb {
-		v := float64(c) / 255
-		if v <= 0.04045 {
-			linear[i] = v / 12.92
-		} else {
-			linear[i] = math.Pow((v+0.055)/1.055, 2.4)
-		}
-	}
-	return 0.2126*linear[0] + 0.7152*linear[1] + 0.0722*linear[2]
 }

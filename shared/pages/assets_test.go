@@ -10,16 +10,18 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"carrierlink/shared/account"
 )
 
 // Each theme's colours, as the stylesheet has them.
-func palettes(t *testing.T) (light, dark map[string][3]uint8) {
+func palettes(t *testing.T) (light, dark map[string]account.Color) {
 	t.Helper()
-	light, dark = map[string][3]uint8{}, map[string][3]uint8{}
+	light, dark = map[string]account.Color{}, map[string]account.Color{}
 	for _, m := range regexp.MustCompile(`--([a-z-]+): light-dark\((#\w+), (#\w+)\);`).FindAllStringSubmatch(string(appCSSBody), -1) {
 		var okLight, okDark bool
-		light[m[1]], okLight = parseColor(m[2])
-		dark[m[1]], okDark = parseColor(m[3])
+		light[m[1]], okLight = account.ParseColor(m[2])
+		dark[m[1]], okDark = account.ParseColor(m[3])
 		if !okLight || !okDark {
 			t.Fatalf("--%s is %s and %s, which are no colours", m[1], m[2], m[3])
 		}
@@ -51,9 +53,9 @@ func TestContrast(t *testing.T) {
 			}{shape, back, 3})
 		}
 	}
-	for theme, palette := range map[string]map[string][3]uint8{"light": light, "dark": dark} {
+	for theme, palette := range map[string]map[string]account.Color{"light": light, "dark": dark} {
 		for _, p := range pairs {
-			if got := contrast(palette[p.front], palette[p.back]); got < p.least {
+			if got := account.Contrast(palette[p.front], palette[p.back]); got < p.least {
 				t.Errorf("%s: %s on %s has %.2f:1, want %.1f:1", theme, p.front, p.back, got, p.least)
 			}
 		}
@@ -76,9 +78,9 @@ func TestContrastOfKnownColors(t *testing.T) {
 		a, b string
 		want string
 	}{{"#ffffff", "#000000", "21.00"}, {"#777777", "#ffffff", "4.48"}, {"#0b5cad", "#0b5cad", "1.00"}} {
-		a, _ := parseColor(c.a)
-		b, _ := parseColor(c.b)
-		if got := fmt.Sprintf("%.2f", contrast(a, b)); got != c.want {
+		a, _ := account.ParseColor(c.a)
+		b, _ := account.ParseColor(c.b)
+		if got := fmt.Sprintf("%.2f", account.Contrast(a, b)); got != c.want {
 			t.Errorf("contrast(%s, %s) = %s, want %s", c.a, c.b, got, c.want)
 		}
 	}
@@ -108,7 +110,7 @@ func TestAccent(t *testing.T) {
 		if strings.Contains(string(asset.Body), "--on-brand:#fff") {
 			text = [3]uint8{255, 255, 255}
 		}
-		if got := contrast(rgb, text); got < 4.5 {
+		if got := account.Contrast(rgb, text); got < 4.5 {
 			t.Fatalf("the text on %x has %.2f:1, want 4.5:1", rgb, got)
 		}
 	}
