@@ -2,6 +2,7 @@ package calltrace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -31,7 +32,9 @@ func CreateTable(ctx context.Context, cfg aws.Config, name string) error {
 	}
 	in.TableName = &name
 	client := dynamodb.NewFromConfig(cfg)
-	if _, err := client.CreateTable(ctx, in); err != nil {
+	// The SDK asks again after a lost answer, and hears that there is one.
+	var exists *types.ResourceInUseException
+	if _, err := client.CreateTable(ctx, in); err != nil && !errors.As(err, &exists) {
 		return fmt.Errorf("creating the table: %w", err)
 	}
 	return dynamodb.NewTableExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute)

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -23,7 +24,9 @@ func (w *world) listen() {
 	w.t.Helper()
 	ctx, cfg := context.Background(), emulator.Config(w.emulatorURL)
 	_, err := eventbridge.NewFromConfig(cfg).CreateEventBus(ctx, &eventbridge.CreateEventBusInput{Name: &w.name})
-	if err == nil {
+	// The SDK asks again after a lost answer. Nobody else makes a bus with the name of this world.
+	var exists *eventtypes.ResourceAlreadyExistsException
+	if err == nil || errors.As(err, &exists) {
 		w.queue, err = bustest.Listen(ctx, cfg, w.name, w.name)
 	}
 	if err != nil {
