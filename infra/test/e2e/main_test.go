@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -65,6 +66,8 @@ func runSuite(m *testing.M) (status int, err error) {
 	if listenerQueue, err = bustest.Listen(ctx, service.AWSConfig(), service.EventBusName, "carrierlink-listener"); err != nil {
 		return 1, err
 	}
+	quiet = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer quiet.Close()
 	for _, p := range []struct {
 		to                *stack.Partner
 		name, environment string
@@ -133,6 +136,7 @@ var differences = []difference{
 	{stack.LocalStack, "drops forms", "it consumes the body of a PATCH or PUT with the content type of a form, and passes none to the function"},
 	{stack.LocalStack, "tries parameters", "if a literal path lacks a method, it tries a path with a parameter in its place: DELETE /v1/carriers/status"},
 	{stack.LocalStack, "reads a queue alone", "one thread reads a queue and waits for the function, whatever MaximumConcurrency is"},
+	{stack.LocalStack, "reorders the stream", "ten threads pass the changes of a table on to its stream"},
 	{stack.LocalStack, "is slow", "a request takes three times as long, so tests repeat requests less often"},
 	{stack.MiniStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
 	{stack.LocalStack, "drops the settings of a stage", "its CloudFormation passes no MethodSettings on"},

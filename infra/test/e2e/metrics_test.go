@@ -113,7 +113,7 @@ func causeMetrics(t *testing.T) {
 // disableWebhook has a webhook disabled whose receiver, where nobody listens, seems to have failed for five days.
 func disableWebhook(t *testing.T, m merchant) {
 	t.Helper()
-	a := api.call(t, request{method: http.MethodPost, path: webhooksPath, key: m.Key, body: fields{"url": quietURL(), "event": quietEvent}})
+	a := api.call(t, request{method: http.MethodPost, path: webhooksPath, key: m.Key, body: fields{"url": "http://127.0.0.1:9/", "event": quietEvent}})
 	a.expect(t, http.StatusOK)
 	id := decode[hookBody](t, a).WebhookID
 	runs, day := itemKey(webhookPK(m, id), "STATE"), 24*time.Hour

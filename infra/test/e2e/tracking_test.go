@@ -119,7 +119,7 @@ func TestTrack(t *testing.T) {
 			a := track(t, m, byID(tr.id), strings.ToLower(number[:4])+" "+number[4:])
 			a.expect(t, http.StatusOK)
 			got := decode[gen.Tracking](t, a)
-			if got.TrackingNumber != number || string(got.Source) != "live" || got.Stale || got.AgeSeconds != 0 || got.ConnectionId != tr.id || string(got.CarrierCode) != "australia_post" ||
+			if got.TrackingNumber != number || string(got.Source) != "live" || got.Stale || got.AgeSeconds > 30 || got.ConnectionId != tr.id || string(got.CarrierCode) != "australia_post" ||
 				string(got.StatusCode) != "DE" || got.ActualDeliveryDate == nil || len(got.Events) == 0 {
 				t.Errorf("answer = %s", a.body)
 			}
@@ -135,7 +135,7 @@ func TestTrack(t *testing.T) {
 				t.Errorf("answer = %+v, want the one of a minute ago", old)
 			}
 			setItem(t, pk, number, item{"at": num(time.Now().Add(-3 * time.Minute).UnixMilli())})
-			if fresh := decode[gen.Tracking](t, track(t, m, byID(tr.id), number)); string(fresh.Source) != "live" || fresh.AgeSeconds != 0 {
+			if fresh := decode[gen.Tracking](t, track(t, m, byID(tr.id), number)); string(fresh.Source) != "live" || fresh.AgeSeconds > 30 {
 				t.Errorf("answer = %+v, want a live one", fresh)
 			}
 			asked(t, tr, 2)
