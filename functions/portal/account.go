@@ -153,7 +153,7 @@ func (h *handler) emailPost(w http.ResponseWriter, r *http.Request, v *signin.Vi
 	}
 	email := form.Get("email")
 	if err = required(form, "email"); err == nil {
-		err = h.signin.RequestEmail(r.Context(), v, email, client(r))
+		err = h.signin.RequestEmail(r.Context(), v, email)
 	}
 	if err == nil {
 		return redirectDone(w, r, accountPath, pages.DoneEmailMailSent)
