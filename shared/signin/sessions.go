@@ -121,7 +121,7 @@ func (s *Service) renew(ctx context.Context, v *Visit, c Change, from Client, no
 	c.Replace = &old
 	next := v.Session
 	next.LastSeenAt = now
-	return s.write(ctx, next, c, from, now, reports...)
+	return s.write(ctx, v.Successor, next, c, from, now, reports...)
 }
 
 // start writes a change and starts a session in it. Beside it the session of the cookie that
@@ -157,14 +157,16 @@ func (s *Service) start(ctx context.Context, m Method, c Change, had secret.Text
 		next.ConfirmedAt = now
 	}
 	reports = append(reports, report(a, effects.LoginSignedIn, loginData{Method: m, Browser: next.Browser, APIKeyID: openedBy}))
-	return s.write(ctx, next, c, from, now, reports...)
+	return s.write(ctx, secret.Text{}, next, c, from, now, reports...)
 }
 
-// write writes a change with a session under a new text, and its reports.
-func (s *Service) write(ctx context.Context, next Session, c Change, from Client, now time.Time, reports ...effects.Report) (Started, error) {
-	text, err := newCookie(s.Random, &c.Account.New)
-	if err != nil {
-		return Started{}, err
+// write writes a change with a session under a text, zero for a random one, and its reports.
+func (s *Service) write(ctx context.Context, text secret.Text, next Session, c Change, from Client, now time.Time, reports ...effects.Report) (Started, error) {
+	if text.IsZero() {
+		var err error
+		if text, err = newCookie(s.Random, &c.Account.New); err != nil {
+			return Started{}, err
+		}
 	}
 	next.Hash, next.Epoch = digest(text), c.Login.Epoch
 	if c.Advance {
