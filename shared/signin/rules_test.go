@@ -257,6 +257,34 @@ func TestInvite(t *testing.T) {
 	w.is("Forgot while mail is off", w.s.Forgot(t.Context(), address, from(firefox)), fault.State)
 }
 
+// TestSessionsOfADisabledPartner: a partner that is disabled is in no account page that it has
+// opened, nor gets into one by a link that it has made; its merchants are, as before.
+func TestSessionsOfADisabledPartner(t *testing.T) {
+	w := newWorld(t)
+	enter := func() secret.Text {
+		made, err := w.s.Ephemeral(t.Context(), w.stored(merchant), effects.By{KeyID: 1, PartnerID: partnerID})
+		w.ok(err)
+		return made.Text
+	}
+	entered := func(link secret.Text) secret.Text {
+		started, err := w.s.Enter(t.Context(), link.Reveal(), secret.Text{}, from(firefox))
+		w.ok(err)
+		return started.Text
+	}
+	own, partners, link := w.signedIn().Text, entered(enter()), enter()
+	w.visited(partners)
+	p, keys, err := w.memory.Partner(t.Context(), partnerID)
+	w.ok(err)
+	disabled := p
+	disabled.Version, disabled.DisabledAt = p.Version+1, w.now()
+	w.ok(w.memory.ChangePartner(t.Context(), account.PartnerChange{Old: p, New: disabled, OldKeys: keys, NewKeys: keys}, effects.Effects{}, w.now()))
+	for what, cookie := range map[string]secret.Text{"a session that it opened": partners, "a link that it made": entered(link)} {
+		_, err = w.visit(cookie)
+		w.is(what, err, fault.Unauthorized)
+	}
+	w.visited(own)
+}
+
 // TestInvitationMails: an address gets three invitations in an hour, whichever account has it.
 // A link that the partner hands over is no mail.
 func TestInvitationMails(t *testing.T) {

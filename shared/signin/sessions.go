@@ -23,7 +23,8 @@ func (s *Service) valid(session *Session, epoch int64, now time.Time) bool {
 // Visit checks the cookie of a request and reads what its page needs in one call of the
 // table; every few minutes it makes another one, which notes that the session is in use.
 // carrierID may be empty or no carrier_id. Errors: fault.Unauthorized for a session that is
-// absent, ended or of another epoch, and for an account that is disabled, deleted or gone.
+// absent, ended or of another epoch, for an account that is disabled, deleted or gone, and for a
+// session that a partner opened which is disabled.
 func (s *Service) Visit(ctx context.Context, cookie secret.Text, carrierID string, from Client) (*Visit, error) {
 	ref, partnerID, ok := parseCookie(cookie)
 	if !ok {
@@ -38,6 +39,9 @@ func (s *Service) Visit(ctx context.Context, cookie secret.Text, carrierID strin
 		return nil, fmt.Errorf("reading a visit: %w", err)
 	}
 	if v == nil || v.Account.PartnerID != partnerID || v.Account.Standing() != account.StandingActive || !s.valid(&v.Session, v.Login.Epoch, now) {
+		return nil, ErrSignedOut()
+	}
+	if v.Session.Method == MethodPartner && !v.Partner.DisabledAt.IsZero() {
 		return nil, ErrSignedOut()
 	}
 	v.By = from.by(v.Account.ID)
