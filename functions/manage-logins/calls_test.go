@@ -27,6 +27,7 @@ func remoteCalls(t *calltrace.Attempt) {
 	invitations, sessions, ephemeral := accountPath(merchant, "login_invitations"), accountPath(merchant, "sessions"), "/v1/tokens/ephemeral"
 	acct, own := []string{"BatchGetItem", "UpdateItem"}, []string{"UpdateItem"}
 	change, readAndChange := []string{"TransactWriteItems"}, []string{"BatchGetItem", "TransactWriteItems"}
+	mailed := []string{"BatchGetItem", "UpdateItem", "TransactWriteItems"}
 	key, behalf := []string{"Idempotency-Key", "k"}, []string{"On-Behalf-Of", "71"}
 	tests := []struct {
 		name, method, path, body string
@@ -36,8 +37,9 @@ func remoteCalls(t *calltrace.Attempt) {
 	}{
 		{"no key", http.MethodGet, settingsPath, "", []string{"API-Key", "x"}, 401, nil, nil},
 		{"invite, wrong", http.MethodPost, invitations, `{"deliver":1}`, nil, 400, acct, nil},
-		{"invite", http.MethodPost, invitations, "", nil, 201, acct, readAndChange},
-		{"invite with a key", http.MethodPost, invitations, "", key, 201, acct, slices.Concat(change, readAndChange)},
+		{"invite", http.MethodPost, invitations, "", nil, 201, acct, mailed},
+		{"invite, by a link", http.MethodPost, invitations, `{"deliver":"none"}`, nil, 201, acct, readAndChange},
+		{"invite with a key", http.MethodPost, invitations, "", key, 201, acct, slices.Concat(change, mailed)},
 		{"invite, again", http.MethodPost, invitations, "", key, 201, acct, change},
 		{"invite, no email", http.MethodPost, accountPath(noEmail, "login_invitations"), "", nil, 409, acct, []string{"BatchGetItem"}},
 		{"end sessions", http.MethodDelete, sessions, "", nil, 204, acct, change},
