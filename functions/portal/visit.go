@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/pages"
@@ -138,13 +139,13 @@ func client(r *http.Request) signin.Client {
 func (h *handler) frame(r *http.Request, v *signin.Visit, nav pages.Nav) pages.Frame {
 	f := pages.Frame{
 		Nav: nav, Done: pages.DoneOf(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
-		Now: h.now(), Zone: pages.ZoneOf("AU"),
+		Now: h.now(), Zone: account.ZoneOf("AU"),
 	}
 	if v == nil {
 		f.Nav = pages.NoNav
 		return f
 	}
-	f.Zone = pages.ZoneOf(v.Account.OriginCountryCode)
+	f.Zone = account.ZoneOf(v.Account.OriginCountryCode)
 	f.Company, f.Accent, f.Sandbox = cmp.Or(v.Account.CompanyName, v.Account.Email, "Your account"), v.Settings.AccentColor, v.Account.Environment == carrier.Sandbox
 	f.Partner, f.Support = cmp.Or(v.Settings.DisplayName, v.Partner.Name, "Your platform"), pages.Support{Email: v.Settings.SupportEmail, URL: v.Settings.SupportURL}
 	if v.Session.Method == signin.MethodPartner {
