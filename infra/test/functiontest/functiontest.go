@@ -89,7 +89,7 @@ type Fixture struct {
 	table   string // name of the table
 	prefix  string // prefix of the secrets' names
 	routes  []httpapi.Route
-	last    struct{ answer, log atomic.Int64 } // bytes of the last request's
+	last    struct{ answer, log, hashes atomic.Int64 } // of the last request: bytes, and passwords that it hashed or checked
 }
 
 // Account numbers of Australia Post for which the simulator answers well.
@@ -354,6 +354,7 @@ func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string
 	api := &httpapi.API{
 		Log: invocation.NewLogger(&log, slog.LevelInfo), Now: d.Now, Routes: d.routes, URL: d.URL, Metrics: metrics.Recorder{Stage: "production", Now: d.Now},
 	}
+	d.last.hashes.Store(0)
 	resp, err := api.Serve(invoked(ctx), event)
 	d.ok(err)
 	d.last.answer.Store(int64(len(resp.Body)))
