@@ -116,7 +116,7 @@ func TestHelp(t *testing.T) {
 	d := newFront(t)
 	stranger := d.browser()
 	wantSaid(t, stranger.Get(pages.HelpPath), http.StatusOK, "Choose the platform that you use")
-	stranger.Cookie = "x"
+	stranger.Cookies = map[string]string{"__Host-session": "x"}
 	wantSaid(t, stranger.Get(pages.HelpPath), http.StatusOK, "Choose the platform that you use")
 	wantSaid(t, d.visitor(jo).Get(pages.HelpPath), http.StatusOK, "Choose Parcel Hub", "Sign out", "Overview")
 }
