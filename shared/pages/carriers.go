@@ -83,7 +83,10 @@ func docText(address string) string {
 func (p *LinkPage) triesAgain() bool { return p.Refused != nil || len(p.Frame.Problems) > 0 }
 
 func linkHeading(p LinkPage) string {
-	if p.triesAgain() {
+	switch {
+	case p.Kept != "":
+		return "Or try again now"
+	case p.triesAgain():
 		return "Try again"
 	}
 	return "Your " + p.Carrier.FriendlyName() + " account"

@@ -330,7 +330,7 @@ func LinkCarrier(p LinkPage) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if p.triesAgain() {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "<p>Please enter key and secret again. We did not keep them.</p>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "<p>Please enter key and secret again. A form never shows them twice.</p>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
