@@ -14,7 +14,7 @@ import (
 // answer and log.
 func (d *Fixture) Costs(tb testing.TB, operation string) {
 	tb.Helper()
-	used := cost.Operation{Answer: int(d.last.answer.Load()), Log: int(d.last.log.Load()), Hashes: int(d.last.hashes.Load())}
+	used := cost.Operation{Answer: int(d.last.answer.Load()), Log: int(d.last.log.Load()), Hashes: d.Hashes()}
 	used.Mails = d.Mails.toSomebody()
 	compare(tb, operation, d.Transport, used)
 }

@@ -89,6 +89,9 @@ func (d *Fixture) QueueMails() {
 	d.Mails.next = queue.NewMails(sqs.NewFromConfig(d.Transport.Config(d.engines.secrets)), *made.QueueUrl, d.Sealer())
 }
 
+// Hashes returns how many passwords the last request has hashed or checked.
+func (d *Fixture) Hashes() int { return int(d.last.hashes.Load()) }
+
 func (d *Fixture) addSignIn() {
 	d.Mails = &Mails{}
 	d.SignIn = &signin.Service{
