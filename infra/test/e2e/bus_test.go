@@ -92,8 +92,9 @@ func eventID(m types.Message) string {
 	return id
 }
 
-// checkHeard compares what the listener has heard with the events of the table, and its order where the stream has one. The listener's queue may pass messages on in
-// another order than it got them: the times at which it got them count, in milliseconds.
+// checkHeard compares what the listener has heard with the events of the table, and their order where the stream has one. The
+// listener's queue may pass messages on in another order than it got them: the times at which it got them count, in
+// milliseconds.
 func checkHeard(messages []types.Message, want map[string]item) (errs []error) {
 	sent := func(m types.Message) int64 {
 		n, _ := strconv.ParseInt(m.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64)
@@ -105,6 +106,7 @@ func checkHeard(messages []types.Message, want map[string]item) (errs []error) {
 		at int64
 	}
 	latest, seen := map[string]arrival{}, map[string]bool{} // by resource, by event_id
+	ordered := !differs("reorders the stream")
 	for _, m := range messages {
 		text := aws.ToString(m.Body)
 		if leaked := api.secrets.in(text, true); leaked != "" {
@@ -124,7 +126,7 @@ func checkHeard(messages []types.Message, want map[string]item) (errs []error) {
 		}
 		resource := str(it, "pk") + " " + str(it, "subject")
 		// Events of one moment are of one transaction; a stream may give them out in two batches, in either order.
-		if last := latest[resource]; !seen[id] && id < last.id && !differs("reorders the stream") && effects.TimeOfID(id).Before(effects.TimeOfID(last.id)) && sent(m) > last.at {
+		if last := latest[resource]; ordered && !seen[id] && id < last.id && effects.TimeOfID(id).Before(effects.TimeOfID(last.id)) && sent(m) > last.at {
 			errs = append(errs, fmt.Errorf("%s of %s arrived after %s", id, resource, last.id))
 		}
 		if id > latest[resource].id {

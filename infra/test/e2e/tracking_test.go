@@ -116,10 +116,13 @@ func TestTrack(t *testing.T) {
 			t.Parallel()
 			tr := newTracker(t, m, "australia_post", ausPostNumber("00"))
 			number := parcels(1)[0]
+			// A live answer is no older than its request: on a busy machine that may be more than a second.
+			since := func(at time.Time) int { return int(time.Since(at).Seconds()) }
+			start := time.Now()
 			a := track(t, m, byID(tr.id), strings.ToLower(number[:4])+" "+number[4:])
 			a.expect(t, http.StatusOK)
 			got := decode[gen.Tracking](t, a)
-			if got.TrackingNumber != number || string(got.Source) != "live" || got.Stale || got.AgeSeconds > 30 || got.ConnectionId != tr.id || string(got.CarrierCode) != "australia_post" ||
+			if got.TrackingNumber != number || string(got.Source) != "live" || got.Stale || got.AgeSeconds > since(start) || got.ConnectionId != tr.id || string(got.CarrierCode) != "australia_post" ||
 				string(got.StatusCode) != "DE" || got.ActualDeliveryDate == nil || len(got.Events) == 0 {
 				t.Errorf("answer = %s", a.body)
 			}
@@ -135,7 +138,8 @@ func TestTrack(t *testing.T) {
 				t.Errorf("answer = %+v, want the one of a minute ago", old)
 			}
 			setItem(t, pk, number, item{"at": num(time.Now().Add(-3 * time.Minute).UnixMilli())})
-			if fresh := decode[gen.Tracking](t, track(t, m, byID(tr.id), number)); string(fresh.Source) != "live" || fresh.AgeSeconds > 30 {
+			start = time.Now()
+			if fresh := decode[gen.Tracking](t, track(t, m, byID(tr.id), number)); string(fresh.Source) != "live" || fresh.AgeSeconds > since(start) {
 				t.Errorf("answer = %+v, want a live one", fresh)
 			}
 			asked(t, tr, 2)
