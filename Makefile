@@ -70,7 +70,7 @@ test-localstack: ## Run the store, vault and end-to-end suites on LocalStack
 .PHONY: screens
 screens: ## Write a picture of every page × light, dark × 320, 1100 px into infra/local/.run/screens (README=1: those of README.md, too)
 	@$(TOOLS) chromium axe vnu
-	go test -count=1 ./infra/test/pages -screens $(CURDIR)/infra/local/.run/screens $(if $(README),-readme $(CURDIR)/infra/docs/screens)
+	go test -count=1 -timeout=20m ./infra/test/pages -screens $(CURDIR)/infra/local/.run/screens $(if $(README),-readme $(CURDIR)/infra/docs/screens)
 
 .PHONY: check
 check: ## Check format, lint, module files, template, OpenAPI, generated files, links of the functions, dependencies, secrets

@@ -189,6 +189,7 @@ func TestInvitationLink(t *testing.T) {
 func TestInvitationMail(t *testing.T) {
 	d := newFront(t)
 	for _, body := range []string{"", "null", "{}", `{"deliver":null}`, `{"deliver":"mail"}`} {
+		d.Pass(time.Hour)
 		resp := d.invited(merchant, body)
 		got := functiontest.Read[views.Invitation](t, resp, http.StatusCreated)
 		functiontest.Diff(t, "answer to "+body, views.Invitation{AccountID: merchant, Email: "mia@example.com", Delivered: "mail", ExpiresAt: httpapi.Time(d.Now().Add(7 * 24 * time.Hour))}, got)
@@ -207,6 +208,26 @@ func TestInvitationMail(t *testing.T) {
 	d.problems("the queue is down", d.invited(merchant, "", "Idempotency-Key", "k"), "500", "unspecified")
 	d.Mails.Fail(nil)
 	functiontest.Read[views.Invitation](t, d.invited(merchant, "", "Idempotency-Key", "k"), http.StatusCreated)
+}
+
+// TestInvitationsTooMany: a fourth mail in an hour is refused, with the time to wait; its key is
+// free for the next try. A repetition and a link that the partner hands over are no mails.
+func TestInvitationsTooMany(t *testing.T) {
+	d := newFront(t)
+	for _, key := range []string{"one", "one", "two", "three"} {
+		functiontest.Read[views.Invitation](t, d.invited(merchant, "", "Idempotency-Key", key), http.StatusCreated)
+	}
+	resp := d.invited(merchant, "", "Idempotency-Key", "four")
+	d.problems("a fourth mail", resp, "429", "rate_limit_exceeded")
+	if after := resp.Headers["Retry-After"]; after != "3600" {
+		t.Errorf("Retry-After = %q, want 3600", after)
+	}
+	functiontest.Read[views.Invitation](t, d.invited(merchant, `{"deliver":"none"}`), http.StatusCreated)
+	if got := d.Mails.Take(); len(got) != 3 {
+		t.Errorf("%d mails, want 3", len(got))
+	}
+	d.Pass(time.Hour)
+	functiontest.Read[views.Invitation](t, d.invited(merchant, "", "Idempotency-Key", "four"), http.StatusCreated)
 }
 
 // TestInvitationOnce: a repetition gets the first answer and queues no other mail.

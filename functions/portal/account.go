@@ -35,9 +35,9 @@ func (h *handler) accountRoutes() []web.Route {
 		{Pattern: "GET " + emailPath, Handler: h.confirmed(h.emailPage)},
 		{Pattern: "POST " + emailPath, Handler: h.confirmed(h.emailPost)},
 		{Pattern: "GET " + passwordPath, Handler: h.confirmed(h.passwordPage)},
-		{Pattern: "POST " + passwordPath, Handler: h.confirmed(h.passwordPost)},
+		{Pattern: "POST " + passwordPath, Handler: h.renewing(h.confirmed(h.passwordPost), accountPath, pages.DonePasswordChanged)},
 		{Pattern: "GET " + sessionsPath, Handler: h.owner(h.sessionsPage)},
-		{Pattern: "POST " + sessionsPath, Handler: h.confirmed(h.sessionsPost)},
+		{Pattern: "POST " + sessionsPath, Handler: h.renewing(h.confirmed(h.sessionsPost), sessionsPath, pages.DoneSessionsEnded)},
 	}
 }
 
@@ -153,7 +153,7 @@ func (h *handler) emailPost(w http.ResponseWriter, r *http.Request, v *signin.Vi
 	}
 	email := form.Get("email")
 	if err = required(form, "email"); err == nil {
-		err = h.signin.RequestEmail(r.Context(), v, email, client(r))
+		err = h.signin.RequestEmail(r.Context(), v, email)
 	}
 	if err == nil {
 		return redirectDone(w, r, accountPath, pages.DoneEmailMailSent)

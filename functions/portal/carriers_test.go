@@ -223,7 +223,7 @@ func TestStories(t *testing.T) {
 		{"0000123412", 0, "Your turn, with Australia Post", []string{"Australia Post has blocked the credit of this account"}},
 		{"0000123414", 0, "Your turn, with Australia Post", []string{"No product of the contract is valid any more"}},
 		{"0000123460", 1, "Nobody's turn yet", []string{"One check was refused. We look again"}},
-		{"0000123460", 2, "Your turn", []string{"Australia Post does not accept this API key and secret", "turn on all switches and press Update", "Enter a new key"}},
+		{"0000123460", 2, "Your turn", []string{"Australia Post no longer accepts this API key and secret", "turn on all switches and press Update", "Enter a new key"}},
 		{"0000123461", 1, "Australia Post's turn", []string{"Australia Post isn't answering", "Your key is not the problem. You need not do anything."}},
 		{"0000123461", 4, "Works", []string{"Connected. Last checked"}},
 		{"0000123454", 1, "Australia Post's turn", []string{"Saved, not checked yet"}},

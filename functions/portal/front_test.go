@@ -110,3 +110,13 @@ func fields(pairs ...string) url.Values {
 	}
 	return v
 }
+
+// The help names the partner of whoever is signed in, and is there for everybody, also with a cookie that is none.
+func TestHelp(t *testing.T) {
+	d := newFront(t)
+	stranger := d.browser()
+	wantSaid(t, stranger.Get(pages.HelpPath), http.StatusOK, "Choose the platform that you use")
+	stranger.Cookies = map[string]string{"__Host-session": "x"}
+	wantSaid(t, stranger.Get(pages.HelpPath), http.StatusOK, "Choose the platform that you use")
+	wantSaid(t, d.visitor(jo).Get(pages.HelpPath), http.StatusOK, "Choose Parcel Hub", "Sign out", "Overview")
+}

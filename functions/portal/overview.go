@@ -108,7 +108,15 @@ func (h *handler) underWay(ctx context.Context, v *signin.Visit, now time.Time) 
 	return found, false, nil
 }
 
-// helpPage says how a merchant gets the key. It needs no sign-in.
+// helpPage says how a merchant gets the key. It needs no sign-in, but names the partner of
+// whoever is signed in, and leads back. It is shown even if that cannot be read.
 func (h *handler) helpPage(w http.ResponseWriter, r *http.Request) error {
-	return web.Render(w, r, http.StatusOK, pages.HelpKey(h.frame(r, nil, pages.NoNav)))
+	var v *signin.Visit
+	if cookie := web.Cookie(r); !cookie.IsZero() {
+		if visit, err := h.signin.Visit(r.Context(), cookie, "", client(r)); err == nil {
+			web.Identify(r.Context(), visit.Account.ID, visit.Account.PartnerID)
+			v = visit
+		}
+	}
+	return web.Render(w, r, http.StatusOK, pages.HelpKey(h.frame(r, v, pages.NavCarriers)))
 }

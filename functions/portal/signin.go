@@ -39,7 +39,7 @@ func (h *handler) signInRoutes() []web.Route {
 		{Pattern: "GET /portal/enter/{token}", Handler: h.enterPage},
 		{Pattern: "POST /portal/enter/{token}", Handler: h.enterPost},
 		{Pattern: "GET " + confirmPath, Handler: h.owner(h.confirmPage)},
-		{Pattern: "POST " + confirmPath, Handler: h.owner(h.confirmPost)},
+		{Pattern: "POST " + confirmPath, Handler: h.renewing(h.owner(h.confirmPost), homePath, "")},
 	}
 }
 

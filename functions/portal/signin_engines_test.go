@@ -101,14 +101,16 @@ func TestDeathAfterEachCall(t *testing.T) {
 		"reset":    {links["reset"].path, fields("password", newPass), []int{303, 404}, jo, newPass, true},
 		"verify":   {links["verify"].path, fields("form_id", "f"), []int{303, 404}, "new@example.com", functiontest.Password, true},
 		"enter":    {links["enter"].path, fields("form_id", "f"), []int{303, 404}, jo, functiontest.Password, false},
-		"password": {func(*front) string { return passwordPath }, fields("password", newPass), []int{303}, jo, newPass, true},
+		"confirm":  {func(*front) string { return confirmPath }, fields("password", functiontest.Password, "form_id", "f"), []int{303}, jo, functiontest.Password, false},
+		"password": {func(*front) string { return passwordPath }, fields("password", newPass, "form_id", "f"), []int{303}, jo, newPass, true},
 		"sign out": {func(*front) string { return "/portal/sign-out" }, fields("form_id", "f"), []int{303}, jo, functiontest.Password, false},
 	} {
 		for n, more := 1, true; more; n++ {
 			t.Run(fmt.Sprintf("%s, call %d", name, n), func(t *testing.T) {
 				d := withLogins(t, engines, fmt.Sprintf("%s-%d", strings.ReplaceAll(name, " ", "-"), n))
 				earlier, b := d.visitor(jo), d.browser()
-				if name == "password" || name == "sign out" {
+				renews := name == "confirm" || name == "password"
+				if renews || name == "sign out" {
 					b = d.visitor(jo)
 				}
 				path := op.path(d)
@@ -118,6 +120,9 @@ func TestDeathAfterEachCall(t *testing.T) {
 				more = process.Transport.DieAfter(n, func() { _, _ = process.site.Serve(context.Background(), event) })
 				if s := b.Post(path, op.fields); !slices.Contains(op.again, s.Status) {
 					t.Errorf("the repetition = %d, want one of %v:\n%s", s.Status, op.again, s.Text())
+				}
+				if renews {
+					wantSignedIn(t, b, "Blue Gum Trading")
 				}
 				d.browser().SignIn(op.email, op.pass)
 				for _, old := range [][2]string{{jo, functiontest.Password}, {jo, newPass}, {"new@example.com", functiontest.Password}} {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -99,27 +100,41 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// random are the parts of a page that differ each time.
-var random = regexp.MustCompile(`(name="form_id" value=")[^"]*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+// formID is what differs in a form each time.
+var formID = regexp.MustCompile(`name="form_id" value="[^"]*`)
+
+// answer is what a browser gets, apart from what is random.
+type answer struct {
+	Status int
+	Header http.Header
+	Bytes  int // of the body as it is sent
+	Body   string
+}
+
+// answerTo returns what is to be the same whose email was entered: text is the email in the page.
+func answerTo(s *functiontest.Shown, text string) answer {
+	h := s.Header.Clone()
+	body := strings.ReplaceAll(formID.ReplaceAllString(s.Body, ""), text, "EMAIL")
+	for _, name := range []string{"X-Request-Id", "X-Amzn-Requestid"} {
+		if id := h.Get(name); id != "" {
+			body = strings.ReplaceAll(body, id, "ID")
+		}
+		h.Del(name)
+	}
+	return answer{s.Status, h, len(s.Body) - strings.Count(s.Body, text)*len(text), body}
+}
 
 // same checks that two answers are equal, except for the ids of form and request, and the
 // email that was entered.
 func same(t *testing.T, what string, known, unknown *functiontest.Shown) {
 	t.Helper()
-	type answer struct {
-		Status int
-		Header http.Header
-		Body   string
-	}
 	clean := func(s *functiontest.Shown) answer {
-		h := s.Header.Clone()
-		h.Del("X-Request-Id")
-		h.Del("X-Amzn-Requestid")
-		body := random.ReplaceAllString(s.Body, "$1")
-		for _, email := range []string{jo, "none@example.com", "eve71@example.com"} {
-			body = strings.ReplaceAll(body, email, "EMAIL")
+		for _, email := range []string{"none@example.com", "eve71@example.com"} {
+			if strings.Contains(s.Body, email) {
+				return answerTo(s, email)
+			}
 		}
-		return answer{s.Status, h, body}
+		return answerTo(s, jo)
 	}
 	if diff := cmp.Diff(clean(known), clean(unknown)); diff != "" {
 		t.Errorf("%s (-known +unknown):\n%s", what, diff)
@@ -234,6 +249,85 @@ func TestSessionsGetNewCookies(t *testing.T) {
 		wantSignedOut(t, withOld(b, old))
 	}
 	wantSignedIn(t, b, "Blue Gum Trading")
+}
+
+// TestFormsThatRenewTwice: who sends such a form a second time before the first answer has come,
+// as by a double click without JavaScript, goes on in the session that the first one has started;
+// no other session starts or ends.
+func TestFormsThatRenewTwice(t *testing.T) {
+	for name, tc := range map[string]struct {
+		page   string
+		fields url.Values
+		to     string
+	}{
+		confirmPath:  {confirmPath + "?next=" + detailsPath, fields("password", functiontest.Password), detailsPath},
+		passwordPath: {passwordPath, fields("password", newPass), accountPath + "?done=password_changed"},
+		sessionsPath: {sessionsPath, nil, sessionsPath + "?done=sessions_ended"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newFront(t)
+			d.visitor(jo)
+			b := d.visitor(jo)
+			page := b.Get(tc.page)
+			twin, thief := b.Copy(), b.Copy()
+			form, _ := page.Form(name)
+			wantRedirect(t, b.Submit(page, name, tc.fields), tc.to)
+			wantRedirect(t, twin.Submit(page, name, tc.fields), tc.to)
+			if twin.Cookies[session] != b.Cookies[session] {
+				t.Error("the second answer has another session than the first")
+			}
+			wantSignedIn(t, b, "Blue Gum Trading")
+			// Another form of the old session leads nowhere.
+			form.Set("form_id", "AAAAAAAAAAAAAAAAAAAA")
+			maps.Copy(form, tc.fields)
+			if s := thief.Post(name, form); !strings.HasPrefix(s.Location, signInPath) {
+				t.Errorf("another form of the old session leads to %q", s.Location)
+			}
+			form.Del("form_id")
+			if s := thief.Post(name, form); !strings.HasPrefix(s.Location, signInPath) {
+				t.Errorf("a form without id leads to %q", s.Location)
+			}
+		})
+		t.Run(name+" at once", func(t *testing.T) {
+			d := newFront(t)
+			d.visitor(jo)
+			b := d.visitor(jo)
+			form, _ := b.Get(tc.page).Form(name)
+			maps.Copy(form, tc.fields)
+			if got := b.PostAtOnce(8, name, form); got[http.StatusSeeOther] != 8 {
+				t.Errorf("the answers are %v", got)
+			}
+			wantRedirect(t, b.Post(name, form), tc.to)
+			wantSignedIn(t, b, "Blue Gum Trading")
+		})
+	}
+}
+
+// TestEndedSessionsKeepThePage: whoever sends a form after the session has ended gets back to the
+// page of the form by signing in; the form is not sent again.
+func TestEndedSessionsKeepThePage(t *testing.T) {
+	d := withCarriers(t)
+	id := d.linkFor(t, 71)
+	for path, next := range map[string]string{
+		detailsPath:                          detailsPath,
+		confirmPath:                          detailsPath, // where the form leads
+		carrierPath(id) + "/change":          carrierPath(id) + "/change",
+		carrierPath(id) + "/verify":          carrierPath(id),
+		carriersPath + "/new/" + "startrack": carriersPath + "/new/" + "startrack",
+	} {
+		t.Run(path, func(t *testing.T) {
+			b := d.visitor(jo)
+			page := b.Copy()
+			page.Post("/portal/sign-out", nil)
+			s := b.Post(path, fields("next", detailsPath, "nickname", "canary", "last_name", "canary", "password", "canary"))
+			wantRedirect(t, s, signInPath+"?done=signed-out&next="+url.QueryEscape(next))
+			s = b.Submit(b.Follow(s), signInPath, fields("email", jo, "password", functiontest.Password))
+			wantRedirect(t, s, next)
+			if s := b.Follow(s); s.Status != http.StatusOK || strings.Contains(s.Body, "canary") {
+				t.Errorf("%d:\n%s", s.Status, s.Body)
+			}
+		})
+	}
 }
 
 // TestSignInEndsTheSessionBefore: also that of another account.

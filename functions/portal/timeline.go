@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
@@ -26,7 +27,7 @@ const timelineSize = 50
 func (h *handler) timelinePage(w http.ResponseWriter, r *http.Request, v *signin.Visit) error {
 	f := h.frame(r, v, pages.NavCarriers).Titled("What has happened")
 	query := r.URL.Query()
-	q, problems := parseTimeline(query, pages.ZoneOf(v.Account.OriginCountryCode))
+	q, problems := parseTimeline(query, account.ZoneOf(v.Account.OriginCountryCode))
 	p := pages.TimelinePage{Frame: f, Connection: v.Connection, Kind: q.kind, From: query.Get("from"), To: query.Get("to")}
 	if len(problems) > 0 {
 		for _, wrong := range problems { // a field of dates holds no other text

@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"strings"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/pages"
+	"carrierlink/shared/secret"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/web"
 )
@@ -28,6 +31,7 @@ func (h *handler) signedIn(f visitor) web.Handler {
 			return err
 		}
 		web.Identify(r.Context(), v.Account.ID, v.Account.PartnerID)
+		v.Successor = successor(r)
 		if err := f(w, r, v); err != nil {
 			return &visitError{v, err}
 		}
@@ -95,6 +99,36 @@ func (h *handler) owner(f visitor) web.Handler {
 	})
 }
 
+// renewing is a handler of a form after which the session goes on under another cookie. The first
+// answer to a form that is sent twice is lost, as a browser drops it after a second click: so the
+// second one, for whose cookie there is no session any more, gives the browser the same cookie
+// and leads to the same page, that of the form's next or path.
+func (h *handler) renewing(f web.Handler, path string, done pages.Done) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		form, err := web.Form(r)
+		if err != nil {
+			return err
+		}
+		if err = f(w, r); !fault.Is(err, fault.Unauthorized) {
+			return err
+		}
+		text := successor(r)
+		switch v, gone := h.signin.Visit(r.Context(), text, "", client(r)); {
+		case gone == nil:
+			return welcome(w, r, signin.Started{Text: text, Session: v.Session}, web.LocalPath(form.Get("next"), path), done)
+		case !fault.Is(gone, fault.Unauthorized):
+			return gone
+		}
+		return err
+	}
+}
+
+// successor returns the text under which the session of a form goes on; zero unless the form
+// has been read.
+func successor(r *http.Request) secret.Text {
+	return signin.Successor(web.Cookie(r), r.PostForm.Get("form_id"))
+}
+
 // client is the browser of a request.
 func client(r *http.Request) signin.Client {
 	return signin.Client{IP: web.SourceIP(r), UserAgent: r.UserAgent(), RequestID: web.RequestID(r.Context())}
@@ -105,13 +139,13 @@ func client(r *http.Request) signin.Client {
 func (h *handler) frame(r *http.Request, v *signin.Visit, nav pages.Nav) pages.Frame {
 	f := pages.Frame{
 		Nav: nav, Done: pages.DoneOf(r.URL.Query().Get("done")), RequestID: web.RequestID(r.Context()),
-		Now: h.now(), Zone: pages.ZoneOf("AU"),
+		Now: h.now(), Zone: account.ZoneOf("AU"),
 	}
 	if v == nil {
 		f.Nav = pages.NoNav
 		return f
 	}
-	f.Zone = pages.ZoneOf(v.Account.OriginCountryCode)
+	f.Zone = account.ZoneOf(v.Account.OriginCountryCode)
 	f.Company, f.Accent, f.Sandbox = cmp.Or(v.Account.CompanyName, v.Account.Email, "Your account"), v.Settings.AccentColor, v.Account.Environment == carrier.Sandbox
 	f.Partner, f.Support = cmp.Or(v.Settings.DisplayName, v.Partner.Name, "Your platform"), pages.Support{Email: v.Settings.SupportEmail, URL: v.Settings.SupportURL}
 	if v.Session.Method == signin.MethodPartner {

@@ -151,9 +151,10 @@ func (h *handler) letter(ctx context.Context, o *order) (*mail.Letter, error) {
 	case err != nil:
 		return nil, err
 	}
+	zone := account.ZoneOf(a.OriginCountryCode)
 	l := &mail.Letter{
 		Message: o.Message, Address: address, Company: a.CompanyName, Sender: cmp.Or(settings.DisplayName, p.Name), SupportEmail: settings.SupportEmail,
-		SupportURL: settings.SupportURL, Sandbox: a.Environment == carrier.Sandbox, PublicURL: h.url,
+		SupportURL: settings.SupportURL, Sandbox: a.Environment == carrier.Sandbox, PublicURL: h.url, Zone: zone, ZoneWords: account.ZoneWords(zone),
 	}
 	if c := found.Connection; c != nil {
 		l.Nickname = c.Nickname

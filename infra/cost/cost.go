@@ -29,17 +29,21 @@ var (
 type Operation struct {
 	Function string         `yaml:"function"` // its resource in the template
 	Share    float64        `yaml:"share"`    // of the requests of callers
+	Month    float64        `yaml:"month"`    // requests for each connection in a month
 	Calls    map[string]int `yaml:"calls"`
 	Read     float64        `yaml:"read"`  // units of DynamoDB
 	Write    float64        `yaml:"write"` // the same
 	Answer   int            `yaml:"answer"`
 	Log      int            `yaml:"log"`
+	Hashes   int            `yaml:"hashes"`  // of passwords
+	Mails    int            `yaml:"mails"`   // that somebody gets
 	Metrics  int            `yaml:"metrics"` // series that an idle run makes
 }
 
 // Counts is the content of counts.yaml.
 type Counts struct {
 	Operations map[string]Operation `yaml:"operations"`
+	Pages      map[string]Operation `yaml:"pages"`
 	Schedule   map[string]Operation `yaml:"schedule"`
 	Assumed    Assumptions          `yaml:"assumed"`
 }
@@ -53,11 +57,12 @@ type Assumptions struct {
 	ReceiverMS      float64 `yaml:"receiver_ms"`
 	ReceiverRequest float64 `yaml:"receiver_request"`
 	CarrierRequest  float64 `yaml:"carrier_request"`
+	HashMS          float64 `yaml:"hash_ms"`
 	Headers         float64 `yaml:"headers"`
 	PlatformLog     float64 `yaml:"platform_log"`
 	AccessLog       float64 `yaml:"access_log"`
 	Delivered       float64 `yaml:"delivered"`
-	MerchantMails   float64 `yaml:"merchant_mails"`
+	CarrierMails    float64 `yaml:"carrier_mails"`
 	PollsAMinute    float64 `yaml:"polls_a_minute"`
 	RetentionDays   float64 `yaml:"retention_days"`
 	Mails           float64 `yaml:"mails"`
@@ -218,7 +223,8 @@ func Compute(use Use, counts Counts, prices Prices, stack Stack) (Bill, error) {
 	add("DynamoDB", "reads", "dynamodb_read", m.sum(func(w work) float64 { return w.Read }))
 	add("DynamoDB", "storage with indexes", "dynamodb_storage", m.stored()/gb)
 	add("DynamoDB", "point-in-time recovery", "dynamodb_recovery", m.stored()/gb*boolean(stack.Recovery))
-	add("API Gateway", "requests", "api_request", use.Calls)
+	add("API Gateway", "requests of callers", "api_request", use.Calls)
+	add("API Gateway", "requests of the account page", "api_request", m.visits)
 	add("Lambda", "starts", "lambda_request", m.starts())
 	add("Lambda", "memory × time, "+stack.Architecture, "lambda_"+stack.Architecture, m.gbSeconds())
 	add("SQS", "polls of six queues, lengths, messages", "sqs_request", m.queueRequests())
@@ -252,7 +258,9 @@ type month struct {
 	work   []work
 
 	deliveries float64
-	mails      float64
+	visits     float64 // requests for pages and about them
+	told       float64 // mails about carriers
+	mails      float64 // all mails
 }
 
 // addWork lists the work of the month.
@@ -267,7 +275,15 @@ func (m *month) addWork() error {
 		return fmt.Errorf("counts.yaml: the shares add up to %v, not to 1", share)
 	}
 	events := m.use.Connections * m.counts.Assumed.Events
-	m.mails = m.use.Connections * m.counts.Assumed.MerchantMails
+	m.told = m.use.Connections * m.counts.Assumed.CarrierMails
+	m.mails = m.told
+	for _, name := range slices.Sorted(maps.Keys(m.counts.Pages)) {
+		o := m.counts.Pages[name]
+		times := o.Month * m.use.Connections
+		m.work = append(m.work, work{o, times, 1})
+		m.visits += times
+		m.mails += times * float64(o.Mails)
+	}
 	m.deliveries = events * m.counts.Assumed.Delivered
 	for name, times := range map[string]float64{
 		"pass": minutes * m.stack.PassesPerMinute, "reconcile": minutes / 15, "batch": m.checks / batch,
@@ -334,7 +350,7 @@ func (m *month) gbSeconds() float64 {
 		for _, n := range w.Calls {
 			calls += float64(n)
 		}
-		ms := a.OwnMS + ((calls-carrier-receiver)*a.CallMS+carrier*a.CarrierMS+receiver*a.ReceiverMS)/w.concurrent
+		ms := a.OwnMS + float64(w.Hashes)*a.HashMS + ((calls-carrier-receiver)*a.CallMS+carrier*a.CarrierMS+receiver*a.ReceiverMS)/w.concurrent
 		return ms / 1000 * float64(m.stack.Memory[w.Function]) / 1024
 	})
 }
@@ -349,13 +365,13 @@ func (m *month) metrics() float64 {
 
 func (m *month) queueRequests() float64 {
 	const queues, deletions = 6, 1 // a batch is received by a poll, and deleted at once
-	const sendings = 1             // of a mail, by the rule or the portal
-	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + (m.checks/batch+m.deliveries+m.mails)*(deletions+1) + m.mails*sendings
+	const sendings = 1             // of a mail about a carrier, by the rule
+	return queues*m.counts.Assumed.PollsAMinute*minutes + m.calls(queueCalls...) + (m.checks/batch+m.deliveries+m.mails)*(deletions+1) + m.told*sendings
 }
 
 func (m *month) logBytes() float64 {
 	a := m.counts.Assumed
-	return m.sum(func(w work) float64 { return float64(w.Log) + a.PlatformLog }) + m.use.Calls*a.AccessLog*boolean(m.stack.AccessLog)
+	return m.sum(func(w work) float64 { return float64(w.Log) + a.PlatformLog }) + (m.use.Calls+m.visits)*a.AccessLog*boolean(m.stack.AccessLog)
 }
 
 // traces are those that X-Ray samples. Requests and the rest share the reservoir; they are
@@ -370,7 +386,7 @@ func (m *month) sentBytes() float64 {
 	a := m.counts.Assumed
 	return m.sum(func(w work) float64 {
 		sent := float64(w.Calls[carrierCall])*a.CarrierRequest + float64(w.Calls[receiverCall])*a.ReceiverRequest
-		if w.Share > 0 {
+		if w.Share+w.Month > 0 {
 			sent += float64(w.Answer) + a.Headers
 		}
 		return sent

@@ -106,8 +106,18 @@ func TestBill(t *testing.T) {
 	near("secrets", line(t, busy, "Secrets Manager", "secret").USD(), 40_000.40)
 	near("requests", line(t, busy, "API Gateway", "requests").USD(), 3.50)
 	checks := 100_000 * hours / 24
-	delivered := 100_000 * (counts.Schedule["queue"].Write + counts.Schedule["deliver"].Write + counts.Assumed.MerchantMails*counts.Schedule["mail"].Write)
-	near("mails", line(t, busy, "SES", "").USD(), 100_000*counts.Assumed.MerchantMails/1000*0.10)
+	visits, mails, visitWrites := 0.0, counts.Assumed.CarrierMails, 0.0
+	for _, o := range counts.Pages {
+		visits += o.Month
+		mails += o.Month * float64(o.Mails)
+		visitWrites += o.Month * o.Write
+	}
+	if visits < 1 || mails <= counts.Assumed.CarrierMails || visitWrites <= 0 {
+		t.Errorf("the pages of a connection make %v requests, %v mails and %v writes in a month", visits, mails, visitWrites)
+	}
+	near("requests of the account page", line(t, busy, "API Gateway", "account page").USD(), 100_000*visits/1_000_000*3.50)
+	near("mails", line(t, busy, "SES", "").USD(), 100_000*mails/1000*0.10)
+	delivered := 100_000 * (counts.Schedule["queue"].Write + counts.Schedule["deliver"].Write + mails*counts.Schedule["mail"].Write + visitWrites)
 	writes := checks/10*counts.Schedule["batch"].Write + 438_000 + delivered
 	for _, o := range counts.Operations {
 		writes += 1_000_000 * o.Share * o.Write

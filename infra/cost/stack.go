@@ -121,12 +121,16 @@ func Compare(name string, got Operation) (string, error) {
 		return "", err
 	}
 	want, ok := counts.Operations[name]
-	if !ok {
-		if want, ok = counts.Schedule[name]; !ok {
-			return "", fmt.Errorf("counts.yaml has no operation %s", name)
+	for _, more := range []map[string]Operation{counts.Pages, counts.Schedule} {
+		if !ok {
+			want, ok = more[name]
 		}
 	}
-	same := maps.Equal(got.Calls, want.Calls) && got.Read == want.Read && got.Write == want.Write && got.Metrics == want.Metrics &&
+	if !ok {
+		return "", fmt.Errorf("counts.yaml has no operation %s", name)
+	}
+	same := maps.Equal(got.Calls, want.Calls) && got.Read == want.Read && got.Write == want.Write &&
+		got.Hashes == want.Hashes && got.Mails == want.Mails && got.Metrics == want.Metrics &&
 		near(got.Answer, want.Answer) && near(got.Log, want.Log)
 	if same {
 		return "", nil
@@ -136,7 +140,8 @@ func Compare(name string, got Operation) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("infra/cost/counts.yaml says %+v of %s, but the test counts:\n"+
-		"calls: %s, read: %v, write: %v, answer: %d, log: %d, metrics: %d", want, name, strings.ReplaceAll(string(calls), `"`, ""), got.Read, got.Write, got.Answer, got.Log, got.Metrics), nil
+		"calls: %s, read: %v, write: %v, answer: %d, log: %d, hashes: %d, mails: %d, metrics: %d",
+		want, name, strings.ReplaceAll(string(calls), `"`, ""), got.Read, got.Write, got.Answer, got.Log, got.Hashes, got.Mails, got.Metrics), nil
 }
 
 func near(got, want int) bool {

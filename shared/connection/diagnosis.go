@@ -84,6 +84,19 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 	return &d
 }
 
+// diagnosisSince is Diagnosis for a connection whose credentials last worked at a time; zero: never.
+func (r Reading) diagnosisSince(verifiedAt time.Time) *fault.Diagnosis {
+	d := r.Diagnosis()
+	if d == nil || r.Outcome != carrier.OutcomeUnauthorized || verifiedAt.IsZero() {
+		return d
+	}
+	d.LikelyCause, d.NextSteps = strings.Replace(d.LikelyCause, "does not accept", "no longer accepts", 1), slices.Clone(d.NextSteps)
+	if i := slices.Index(d.NextSteps, typingErrors); i >= 0 {
+		d.NextSteps[i] = replacedKey
+	}
+	return d
+}
+
 // Diagnosis explains why the connection does not work or is in doubt: by the outcome that its
 // StatusReason names, else by that of its latest check; nil if both are good, and for what
 // only the contract forbids. The row keeps neither the carrier's status nor the hint of a
@@ -96,7 +109,7 @@ func (c *Connection) Diagnosis() *fault.Diagnosis {
 	if reason == "" { // never checked
 		return nil
 	}
-	d := Reading{Outcome: reason}.Diagnosis()
+	d := Reading{Outcome: reason}.diagnosisSince(c.VerifiedAt)
 	if d != nil {
 		d.CarrierError = nil
 	}
@@ -105,6 +118,12 @@ func (c *Connection) Diagnosis() *fault.Diagnosis {
 
 // Suspects reports whether the latest refusal is not confirmed.
 func (c *Connection) Suspects() bool { return strings.HasSuffix(c.StatusReason, suspected) }
+
+// typingErrors is a step for a key that was just entered, replacedKey one for a key that has worked.
+const (
+	typingErrors = "Check for typing errors, such as 1, l and I."
+	replacedKey  = "Find out whether the key was replaced or cancelled in the developer centre; if so, enter the new key and its secret."
+)
 
 const tellOperator = "Tell the operator of this service the request id."
 
@@ -122,7 +141,7 @@ var diagnoses = map[carrier.Outcome]fault.Diagnosis{
 		Category: "credentials_refused", WhoMustAct: fault.Merchant, DocURL: docRegister,
 		LikelyCause: "The carrier does not accept this API key and secret.",
 		NextSteps: []string{
-			"Check for typing errors, such as 1, l and I.",
+			typingErrors,
 			"In the developer centre open Projects, Services, turn on all switches and press Update: a new key works only then.",
 			"Use a production key of the Shipping and Tracking API v1; test-bed, Postage Assessment and v2 credentials look alike and do not work here.",
 		},

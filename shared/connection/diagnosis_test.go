@@ -172,3 +172,29 @@ func TestDiagnosisMembersAreAlwaysThere(t *testing.T) {
 		t.Errorf("diagnosis (-want +got):\n%s", diff)
 	}
 }
+
+// A key that has worked has no typing errors; one that was just entered may.
+func TestDiagnosisOfAKeyThatWorked(t *testing.T) {
+	const entered, replaced = "Check for typing errors", "Find out whether the key was replaced"
+	for _, tc := range []struct {
+		name     string
+		verified time.Time
+		reason   string
+		cause    string
+		step     string
+	}{
+		{"never worked", time.Time{}, "unauthorized", "The carrier does not accept this API key and secret.", entered},
+		{"has worked", time.Unix(1, 0), "unauthorized", "The carrier no longer accepts this API key and secret.", replaced},
+		{"has worked, one refusal", time.Unix(1, 0), "unauthorized_suspected", "The carrier no longer accepts this API key and secret.", replaced},
+		{"has worked, refused for something else", time.Unix(1, 0), "forbidden", "The carrier knows the API key but does not let it read this charge account.", "Make sure that the key"},
+	} {
+		c := Connection{StatusReason: tc.reason, VerifiedAt: tc.verified}
+		d := c.Diagnosis()
+		if d.LikelyCause != tc.cause || !strings.HasPrefix(d.NextSteps[0], tc.step) {
+			t.Errorf("%s: Diagnosis() = %q, %q, want %q, %q", tc.name, d.LikelyCause, d.NextSteps[0], tc.cause, tc.step)
+		}
+	}
+	if step := (Reading{Outcome: carrier.OutcomeUnauthorized}).Diagnosis().NextSteps[0]; !strings.HasPrefix(step, entered) {
+		t.Errorf("the table of diagnoses was changed: its first step is %q", step)
+	}
+}

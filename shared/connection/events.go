@@ -62,7 +62,7 @@ func (c *Connection) checkReports(before Connection, r Reading, changes []Differ
 	}
 	if kind := c.statusEvent(before); kind != "" && before.Status != "" {
 		reports = append(reports, c.report(kind, func(d *eventData) {
-			d.PreviousStatus, d.Diagnosis = before.Status, r.Diagnosis()
+			d.PreviousStatus, d.Diagnosis = before.Status, r.diagnosisSince(before.VerifiedAt)
 		}))
 	}
 	blockedBefore := before.ContractCreditBlocked && before.AccountNumber == c.AccountNumber

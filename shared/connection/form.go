@@ -46,7 +46,7 @@ func Form(n carrier.Name) []FormField {
 		{
 			Name: "api_key", Label: "API key", Type: "text", Required: true, Secret: true,
 			MinLength: CredentialRule.Min, MaxLength: CredentialRule.Max, Example: "11111111-2222-4333-8444-555555555555",
-			Help: "From the Australia Post developer centre; it has 36 characters.", DocURL: docRegister,
+			Help: "It has 36 characters. The encrypted PDF calls it the API username.", DocURL: docRegister,
 		},
 		{
 			Name: "api_secret", Label: "API secret", Type: "password", Required: true, Secret: true,

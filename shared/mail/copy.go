@@ -15,13 +15,15 @@ import (
 // Letter is what a mail is made of.
 type Letter struct {
 	Message
-	Address      string // whom the mail goes to
-	Company      string // of the account; may be empty
-	Sender       string // the partner, as it calls itself
-	SupportEmail string // the partner's; may be empty
-	SupportURL   string // the partner's; may be empty
-	Sandbox      bool   // the account is one for tests
-	PublicURL    string // of the pages, without a trailing slash
+	Address      string         // whom the mail goes to
+	Company      string         // of the account; may be empty
+	Sender       string         // the partner, as it calls itself
+	SupportEmail string         // the partner's; may be empty
+	SupportURL   string         // the partner's; may be empty
+	Sandbox      bool           // the account is one for tests
+	PublicURL    string         // of the pages, without a trailing slash
+	Zone         *time.Location // of the times: that of the account
+	ZoneWords    string         // whose time that is: "Sydney time"
 	// Carrier is of the mails about a connection.
 	Carrier Carrier
 }
@@ -54,7 +56,8 @@ func (l *Letter) copy() (subject string, blocks []block) {
 		return l.Sender + ": set up your sign-in", []block{
 			say(l.Sender + " has a page for you. It shows your carrier accounts, whether they work, and what to do if one does not."),
 			l.link("Choose a password", "/portal/invitation/"+l.Token.Reveal()),
-			say("The link works once, within 7 days. If you did not expect this mail, you can ignore it."),
+			l.link("The link works once, within 7 days. Afterwards you sign in with this address here", "/portal"),
+			say("If you did not expect this mail, you can ignore it."),
 		}
 	case Reset:
 		return "Choose a new password", []block{
@@ -85,8 +88,8 @@ func (l *Letter) notice() (subject string, blocks []block) {
 	reset := l.link("Set a new password", "/portal/forgot")
 	switch l.Kind {
 	case PasswordChanged:
-		return "Your password was changed", []block{
-			say("The password of your account was changed on " + l.when() + ". All other browsers were signed out."),
+		return "A new password was set", []block{
+			say("A new password for your account was set on " + l.when() + ". Browsers that were signed in before are signed out."),
 			say("If it was you, all is well. If it was not you, set a new password now."), reset,
 		}
 	case EmailChanging:
@@ -188,8 +191,10 @@ func (l *Letter) details() block { return l.link("Open your page", "/portal/carr
 
 func (l *Letter) link(text, path string) block { return block{text: text, url: l.PublicURL + path} }
 
-// when is the time of what happened. It is UTC and says so: nobody has told us the time zone.
-func (l *Letter) when() string { return l.At.UTC().Format("2 January 2006 at 3:04 pm (UTC)") }
+// when is the time of what happened, and whose time that is.
+func (l *Letter) when() string {
+	return l.At.In(l.Zone).Format("2 January 2006 at 3:04 pm") + " (" + l.ZoneWords + ")"
+}
 
 // greeting names the company, except at an address that is not the account's: whoever reads
 // it may be a stranger.

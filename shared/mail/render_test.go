@@ -27,15 +27,15 @@ func letter(k mail.Kind) mail.Letter {
 			At: time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC),
 		},
 		Address: "jo@bluegum.example", Company: "Blue Gum Trading", Sender: "Acme Shops", SupportEmail: "help@acme.example", SupportURL: "https://acme.example/help",
-		PublicURL: "https://api.example.com",
-		Carrier:   mail.Carrier{Name: carrier.AustraliaPost, Masked: "*******400", EndsOn: "2031-01-16"},
+		PublicURL: "https://api.example.com", Zone: time.FixedZone("Australia/Sydney", 11*60*60), ZoneWords: "Sydney time",
+		Carrier: mail.Carrier{Name: carrier.AustraliaPost, Masked: "*******400", EndsOn: "2031-01-16"},
 	}
 }
 
 // refused is a letter about a key that the carrier refuses.
 func refused() mail.Letter {
 	l := letter(mail.CarrierNeedsYou)
-	l.Carrier.Diagnosis = &fault.Diagnosis{WhoMustAct: fault.Merchant, LikelyCause: "The carrier does not accept this API key and secret.", NextSteps: []string{"Check for typing errors, such as 1, l and I.", "Turn on all switches."}}
+	l.Carrier.Diagnosis = &fault.Diagnosis{WhoMustAct: fault.Merchant, LikelyCause: "The carrier no longer accepts this API key and secret.", NextSteps: []string{"Find out whether the key was replaced.", "Turn on all switches."}}
 	return l
 }
 

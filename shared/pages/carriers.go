@@ -53,10 +53,10 @@ func fieldsOf(f Frame, name carrier.Name, values Submitted, changes bool) []Inpu
 			Digits: field.Name == "account_number", Secret: field.Type == "password", Problem: f.ProblemOf(field.Name),
 		}
 		if !field.Secret {
-			in.Value, in.Help = values.Get(field.Name), field.Help+" Such as "+field.Example+"."
+			in.Value, in.Help = values.Get(field.Name), field.Help+" For example "+field.Example+"."
 		}
 		if field.Name == "nickname" {
-			in.Help = "Any name that helps you to tell your carrier accounts apart. Such as " + field.Example + "."
+			in.Label, in.Help = "Your own name for it", "Any name that helps you to tell your carrier accounts apart. For example "+field.Example+"."
 		}
 		if changes && field.Secret {
 			in.Label, in.Required = "New "+field.Label, false
@@ -83,7 +83,10 @@ func docText(address string) string {
 func (p *LinkPage) triesAgain() bool { return p.Refused != nil || len(p.Frame.Problems) > 0 }
 
 func linkHeading(p LinkPage) string {
-	if p.triesAgain() {
+	switch {
+	case p.Kept != "":
+		return "Or try again now"
+	case p.triesAgain():
 		return "Try again"
 	}
 	return "Your " + p.Carrier.FriendlyName() + " account"

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
@@ -29,7 +30,7 @@ var testNow = time.Date(2027, 3, 14, 4, 20, 0, 0, time.UTC) // a Sunday, 3:20 pm
 
 func testFrame() Frame {
 	return Frame{
-		Title: "Carriers", Nav: NavCarriers, Company: "Blue Gum Trading", Partner: "Acme Ships", Now: testNow, Zone: ZoneOf("AU"),
+		Title: "Carriers", Nav: NavCarriers, Company: "Blue Gum Trading", Partner: "Acme Ships", Now: testNow, Zone: account.ZoneOf("AU"),
 		Support: Support{Email: "help@acme.example", URL: "https://acme.example/help"}, RequestID: "7d0c1c6e-0000-4000-8000-000000000001",
 	}
 }
@@ -66,7 +67,7 @@ func components(text string) map[string]templ.Component {
 	}
 	return map[string]templ.Component{
 		"layout":            withText(Layout(f), text),
-		"layout-signed-out": withText(Layout(Frame{Title: "Sign in", Partner: "Acme Ships", Now: testNow, Zone: ZoneOf("NZ")}), text),
+		"layout-signed-out": withText(Layout(Frame{Title: "Sign in", Partner: "Acme Ships", Now: testNow, Zone: account.ZoneOf("NZ")}), text),
 		"layout-busy":       withText(Layout(busy), text),
 		"form":              withText(FormOf("/portal/carriers", "f-1"), text),
 		"form-without-id":   withText(FormOf("/portal/sign-in", ""), text),

@@ -25,15 +25,15 @@ const (
 )
 
 var doneSentences = map[Done]string{
-	DoneLinked:          "Your carrier account is connected.",
+	DoneLinked:          "Your carrier account is connected. We check it regularly, and there is nothing else for you to do.",
 	DoneSaved:           "Your carrier account is saved. We will check it and send you the result by email.",
 	DoneChanged:         "Your new details are saved and working.",
-	DoneRenamed:         "The name is saved.",
+	DoneRenamed:         "The name is saved. The account number and the key are as they were.",
 	DoneRolledBack:      "Your previous key is back in use.",
 	DoneChecked:         "We have just checked. Here is the result.",
 	DoneDisconnected:    "Your carrier account is disconnected.",
 	DoneAccountChanged:  "Your account details are saved.",
-	DonePasswordSet:     "Your password is set. You are signed in.",
+	DonePasswordSet:     "Your password is set, and you are signed in. Next time, sign in with your email and this password.",
 	DonePasswordChanged: "Your password is changed. Other browsers were signed out.",
 	DoneEmailMailSent:   "We have sent an email to the new address. Follow its link to finish.",
 	DoneEmailChanged:    "Your email address is changed.",

@@ -28,7 +28,7 @@ type Frame struct {
 	Done      Done   // what the request before has done
 	RequestID string // shown by the pages of Problem
 	Now       time.Time
-	Zone      *time.Location // of the times; nil: that of ZoneOf("AU")
+	Zone      *time.Location // of the times; nil: that of account.ZoneOf("AU")
 	// Problems make the error summary on top of the page; each with a field is linked to the
 	// Input with that ID or Name.
 	Problems fault.List

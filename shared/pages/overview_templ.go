@@ -69,7 +69,7 @@ func Overview(p OverviewPage) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = Link("All about your carriers", "/portal/carriers").Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = Link("All about your carriers, or link another one", "/portal/carriers").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

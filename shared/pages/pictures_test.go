@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 )
@@ -31,7 +32,7 @@ func random(r *rand.Rand, n int, now time.Time) []connection.HistoryEntry {
 // the table has the same days.
 func TestDays(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	zone := ZoneOf("AU")
+	zone := account.ZoneOf("AU")
 	for _, n := range []int{0, 1, 2, 60, 90, 2160} {
 		for _, now := range []time.Time{
 			testNow, time.Date(2027, 4, 4, 2, 30, 0, 0, zone), time.Date(2027, 10, 3, 23, 59, 0, 0, zone), time.Date(2027, 6, 30, 0, 0, 0, 0, zone),

@@ -248,7 +248,7 @@ func (w stating) restricted() State {
 			s.Headline = "The contract ended on " + DayWords(w.c.ContractValidTo)
 		}
 	}
-	s.Explanation = []string{"Your key still works, and so does tracking. But " + w.name + " takes no new parcels on this account until this is sorted out."}
+	s.Explanation = []string{"Your key still works, and so does tracking. But " + w.name + " takes no new parcels on this account until this is sorted out.", w.nextCheck()}
 	s.Steps = []string{
 		"Call your account manager at Australia Post, or 13 21 31.",
 		"Tell them your account number: " + w.c.AccountNumber + ".",
@@ -271,6 +271,7 @@ func (w stating) actionRequired() State {
 	if w.c.LastCheck.Outcome.IsOutage() && w.c.LastCheck.Outcome != "" {
 		s.Explanation = append(s.Explanation, "At the latest check "+w.name+" did not answer.")
 	}
+	s.Explanation = append(s.Explanation, w.nextCheck())
 	if w.c.Previous.Available(w.Now) {
 		s.Explanation = append(s.Explanation, "You can go back to your previous key, which ends in "+w.c.Previous.LastFour+", until "+
 			w.c.Previous.Until.In(w.zone()).Format(dateLayout)+".")

@@ -20,7 +20,7 @@ var now = time.Date(2027, 3, 14, 4, 20, 0, 0, time.UTC) // never changes
 
 func frame() pages.Frame {
 	return pages.Frame{
-		Title: "Overview", Nav: pages.NavOverview, Company: "Blue Gum Trading", Partner: "Acme Ships", Now: now, Zone: pages.ZoneOf("AU"),
+		Title: "Overview", Nav: pages.NavOverview, Company: "Blue Gum Trading", Partner: "Acme Ships", Now: now, Zone: account.ZoneOf("AU"),
 		RequestID: "7d0c1c6e-0000-4000-8000-000000000001",
 	}
 }
@@ -223,7 +223,7 @@ func TestStateOf(t *testing.T) {
 			health.Breaker{},
 			pages.ToneAct, pages.TurnYou, works,
 			"[Your turn, with Australia Post] The contract ended on 28 Feb 2027\n" +
-				"Your key still works, and so does tracking. But Australia Post takes no new parcels on this account until this is sorted out.\n" +
+				"Your key still works, and so does tracking. But Australia Post takes no new parcels on this account until this is sorted out.\nWe check it again in 5 minutes.\n" +
 				"- Call your account manager at Australia Post, or 13 21 31.\n- Tell them your account number: 0000123400.\n- Once they have sorted it out, press Check now.",
 		},
 		{
@@ -233,8 +233,8 @@ func TestStateOf(t *testing.T) {
 			health.Breaker{},
 			pages.ToneAct, pages.TurnYou,
 			pages.State{MayCheck: true, MayChange: true, MayDisconnect: true, MayRollBack: true},
-			"[Your turn] Australia Post does not accept this API key and secret\nIt last worked yesterday, 1:20 pm.\n" +
-				"You can go back to your previous key, which ends in 7c8d, until 17 Mar 2027.\n- Check for typing errors, such as 1, l and I.\n" +
+			"[Your turn] Australia Post no longer accepts this API key and secret\nIt last worked yesterday, 1:20 pm.\nWe check it again in 5 minutes.\n" +
+				"You can go back to your previous key, which ends in 7c8d, until 17 Mar 2027.\n- Find out whether the key was replaced or cancelled in the developer centre; if so, enter the new key and its secret.\n" +
 				"- In the developer centre open Projects, Services, turn on all switches and press Update: a new key works only then.\n" +
 				"- Use a production key of the Shipping and Tracking API v1; test-bed, Postage Assessment and v2 keys look alike and do not work here.",
 		},
@@ -242,7 +242,7 @@ func TestStateOf(t *testing.T) {
 			"the key is dead, and then an outage", linked(in(connection.ActionRequired, "unknown_account", carrier.OutcomeTimeout)),
 			health.Breaker{},
 			pages.ToneAct, pages.TurnYou, works,
-			"[Your turn] Australia Post does not find this account for the API key\nIt last worked yesterday, 1:20 pm.\nAt the latest check Australia Post did not answer.\n" +
+			"[Your turn] Australia Post does not find this account for the API key\nIt last worked yesterday, 1:20 pm.\nAt the latest check Australia Post did not answer.\nWe check it again in 5 minutes.\n" +
 				"- Check the number: 10 digits for Australia Post, 8 for StarTrack, leading zeros included.\n- Check that it was connected as the right carrier.\n" +
 				"- If they are right, call Australia Post on 13 21 31 or the account manager.",
 		},
@@ -250,7 +250,7 @@ func TestStateOf(t *testing.T) {
 			"we have lost the key", linked(in(connection.ActionRequired, "credentials_missing", carrier.OutcomeNoCredentials)),
 			health.Breaker{},
 			pages.ToneAct, pages.TurnUs, works,
-			"[Our turn] This service no longer has your key and secret\nIt last worked yesterday, 1:20 pm.\n- Ask Acme Ships for help.\n" +
+			"[Our turn] This service no longer has your key and secret\nIt last worked yesterday, 1:20 pm.\nWe check it again in 5 minutes.\n- Ask Acme Ships for help.\n" +
 				"- Enter your API key and secret again, and it works.",
 		},
 	} {

@@ -76,6 +76,11 @@ func (p *TimelinePage) frame() Frame {
 	return f
 }
 
+// filtered reports whether a part was asked for; the filters are open then.
+func (p *TimelinePage) filtered() bool {
+	return p.Kind != KindAll || p.From != "" || p.To != "" || len(p.Frame.Problems) > 0
+}
+
 // TimelineEntry is one thing that has happened.
 type TimelineEntry struct {
 	At      time.Time

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +31,7 @@ type fleet struct {
 	waiting          []schedule.Delayed // delayed from the start of the minute
 
 	members []member
+	byID    map[string]member
 	answer  func(m member, now time.Time) carrier.Outcome
 
 	mu       sync.Mutex
@@ -54,7 +54,7 @@ const day = 24 * time.Hour
 func newFleet(t *testing.T, members []member) *fleet {
 	t.Helper()
 	f := &fleet{
-		bulkStore: newBulkStore(), clock: at(), members: members,
+		bulkStore: newBulkStore(), clock: at(), members: members, byID: map[string]member{},
 		answer: func(member, time.Time) carrier.Outcome { return carrier.OutcomeOK },
 		calls:  map[string][]time.Time{}, refused: map[string]time.Time{}, marked: map[string]time.Time{},
 	}
@@ -66,6 +66,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 	f.dispatcher = schedule.Dispatcher{Store: f.bulkStore, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &fakeQueue{}, PerMinute: 60}}
 	accounts := map[int64]bool{}
 	for i, m := range members {
+		f.byID[m.id] = m
 		if !accounts[m.account] {
 			makeAccount(t, f, account.Account{ID: m.account, PartnerID: m.partner, Environment: carrier.Production, Active: true})
 			accounts[m.account] = true
@@ -109,7 +110,7 @@ func (f *fleet) GetAccount(_ context.Context, account connection.ChargeAccount, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := account.Credentials.APIKey.Reveal()
-	m := f.members[slices.IndexFunc(f.members, func(m member) bool { return m.id == id })]
+	m := f.byID[id]
 	f.calls[id] = append(f.calls[id], f.clock)
 	r := connection.Reading{Outcome: f.answer(m, f.clock)}
 	if r.Outcome == carrier.OutcomeOK {

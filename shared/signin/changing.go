@@ -99,7 +99,7 @@ func (s *Service) reread(ctx context.Context, v *Visit, now time.Time) (*Held, e
 // Errors: fault.Forbidden as ChangePassword; Invalid or Length for the address; RateLimited
 // with RetryAfter; State if mail is off. For an address that another account has, the link is
 // for nobody: the answer does not tell.
-func (s *Service) RequestEmail(ctx context.Context, v *Visit, email string, from Client) error {
+func (s *Service) RequestEmail(ctx context.Context, v *Visit, email string) error {
 	now := s.now()
 	if err := mayChange(v, now); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (s *Service) RequestEmail(ctx context.Context, v *Visit, email string, from
 		return errSameEmail()
 	}
 	key := s.EmailKey(address)
-	if err := s.take(ctx, now, byNetwork(UseMailNetwork, from), byAccount(UseAddress, v.Account.ID), mailsTo(key)); err != nil {
+	if err := s.take(ctx, now, byAccount(UseAddress, v.Account.ID), byEmail(UseVerify, key)); err != nil {
 		return err
 	}
 	found, err := s.Store.FindByEmail(ctx, key, now)

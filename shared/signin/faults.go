@@ -73,3 +73,11 @@ func errTooMany(wait time.Duration) *fault.Error {
 	p.RetryAfter, p.Limit = wait, "attempts"
 	return p
 }
+
+// errTooManyInvitations is fault.RateLimited with RetryAfter: the address has got so many mails
+// that another one would be a nuisance.
+func errTooManyInvitations(wait time.Duration) *fault.Error {
+	p := fault.New(fault.RateLimited, "Three invitations were mailed to the account's email within an hour; try again later, or use deliver none.")
+	p.RetryAfter, p.Limit = wait, "attempts"
+	return p
+}

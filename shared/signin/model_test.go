@@ -16,8 +16,9 @@ import (
 type model struct {
 	password string
 	sessions []*modelSession
-	attempts []time.Time // at the password, since the last one that was right
-	network  []time.Time // attempts that were wrong, or waited
+	attempts []time.Time // at the password of a sign-in, since the last one that was right
+	confirms []time.Time // likewise, of somebody who is signed in
+	network  []time.Time // attempts to sign in that were wrong, or waited
 }
 
 type modelSession struct {
@@ -35,21 +36,30 @@ func within(all []time.Time, now time.Time, d time.Duration) (n int) {
 	return n
 }
 
-// attempt counts an attempt at the password and tells what the service should answer.
-func (m *model) attempt(now time.Time, password string) fault.Kind {
+// signIn counts an attempt to sign in and tells what the service should answer.
+func (m *model) signIn(now time.Time, password string) fault.Kind {
 	if within(m.network, now, 15*time.Minute) >= 30 {
 		return fault.RateLimited
 	}
 	m.network = append(m.network, now)
-	pause := []time.Duration{0, 0, 0, 0, 0, time.Minute, 5 * time.Minute, 15 * time.Minute}[min(within(m.attempts, now, 2*time.Hour), 7)]
-	if n := len(m.attempts); n > 0 && now.Sub(m.attempts[n-1]) < pause {
+	kind := m.attempt(&m.attempts, now, password)
+	if kind == good {
+		m.network = m.network[:len(m.network)-1]
+	}
+	return kind
+}
+
+// attempt counts an attempt at the password among those before.
+func (m *model) attempt(before *[]time.Time, now time.Time, password string) fault.Kind {
+	pause := []time.Duration{0, 0, 0, 0, 0, time.Minute, 5 * time.Minute, 15 * time.Minute}[min(within(*before, now, 2*time.Hour), 7)]
+	if n := len(*before); n > 0 && now.Sub((*before)[n-1]) < pause {
 		return fault.RateLimited
 	}
-	m.attempts = append(m.attempts, now)
+	*before = append(*before, now)
 	if password != m.password {
 		return fault.Unauthorized
 	}
-	m.attempts, m.network = nil, m.network[:len(m.network)-1]
+	*before = nil
 	return good
 }
 
@@ -91,7 +101,7 @@ func walk(w *world, m *model, random *rand.Rand, guesses bool) {
 		}
 		if len(m.sessions) == 0 || random.IntN(4) == 0 {
 			started, err := w.signIn(password)
-			want := m.attempt(now, password)
+			want := m.signIn(now, password)
 			w.is(what+": SignIn", err, want)
 			if want == good {
 				m.sessions = append(m.sessions, &modelSession{text: started.Text, created: now, seen: now, confirmed: now})
@@ -137,7 +147,7 @@ func visitAs(w *world, m *model, s *modelSession, password string, do int, what 
 		return
 	case 1:
 		started, err := w.s.Confirm(w.Context(), v, secret.New(password), from(firefox))
-		want := m.attempt(now, password)
+		want := m.attempt(&m.confirms, now, password)
 		if w.is(what+": Confirm", err, want); want != good {
 			return
 		}

@@ -201,7 +201,7 @@ func TestPartnerSessions(t *testing.T) {
 	w.is("ChangePassword", err, fault.Forbidden)
 	_, err = w.s.SignOutOthers(t.Context(), v, from(firefox))
 	w.is("SignOutOthers", err, fault.Forbidden)
-	w.is("RequestEmail", w.s.RequestEmail(t.Context(), v, "b@example.com", from(firefox)), fault.Forbidden)
+	w.is("RequestEmail", w.s.RequestEmail(t.Context(), v, "b@example.com"), fault.Forbidden)
 	w.is("Reveal", w.s.Reveal(t.Context(), v, connection.Connection{ID: "se-1", AccountID: merchant}, from(firefox)), fault.Forbidden)
 	_, err = w.s.Enter(t.Context(), made.Text.Reveal(), secret.Text{}, from(firefox))
 	w.is("a link that was used", err, fault.NotFound)
@@ -257,6 +257,106 @@ func TestInvite(t *testing.T) {
 	w.is("Forgot while mail is off", w.s.Forgot(t.Context(), address, from(firefox)), fault.State)
 }
 
+// TestSessionsOfADisabledPartner: a partner that is disabled is in no account page that it has
+// opened, nor gets into one by a link that it has made; its merchants are, as before.
+func TestSessionsOfADisabledPartner(t *testing.T) {
+	w := newWorld(t)
+	enter := func() secret.Text {
+		made, err := w.s.Ephemeral(t.Context(), w.stored(merchant), effects.By{KeyID: 1, PartnerID: partnerID})
+		w.ok(err)
+		return made.Text
+	}
+	entered := func(link secret.Text) secret.Text {
+		started, err := w.s.Enter(t.Context(), link.Reveal(), secret.Text{}, from(firefox))
+		w.ok(err)
+		return started.Text
+	}
+	own, partners, link := w.signedIn().Text, entered(enter()), enter()
+	w.visited(partners)
+	p, keys, err := w.memory.Partner(t.Context(), partnerID)
+	w.ok(err)
+	disabled := p
+	disabled.Version, disabled.DisabledAt = p.Version+1, w.now()
+	w.ok(w.memory.ChangePartner(t.Context(), account.PartnerChange{Old: p, New: disabled, OldKeys: keys, NewKeys: keys}, effects.Effects{}, w.now()))
+	for what, cookie := range map[string]secret.Text{"a session that it opened": partners, "a link that it made": entered(link)} {
+		_, err = w.visit(cookie)
+		w.is(what, err, fault.Unauthorized)
+	}
+	w.visited(own)
+}
+
+// TestInvitationMails: an address gets three invitations in an hour, whichever account has it.
+// A link that the partner hands over is no mail.
+func TestInvitationMails(t *testing.T) {
+	w := newWorld(t)
+	w.account(42, carrier.Sandbox, address, "")
+	for _, id := range []int64{merchant, 42, merchant} {
+		_, err := w.s.Invite(t.Context(), w.stored(id), true, nil)
+		w.ok(err)
+	}
+	_, err := w.s.Invite(t.Context(), w.stored(42), true, nil)
+	if !fault.Is(err, fault.RateLimited) || fault.Of(err)[0].RetryAfter != time.Hour {
+		t.Errorf("a fourth mail = %v, want an hour to wait", err)
+	}
+	if sent := len(w.mails.take()); sent != 3 {
+		t.Errorf("%d mails, want 3", sent)
+	}
+	_, err = w.s.Invite(t.Context(), w.stored(42), false, nil)
+	w.is("a link", err, good)
+	w.pass(time.Hour)
+	_, err = w.s.Invite(t.Context(), w.stored(42), true, nil)
+	w.is("a mail an hour later", err, good)
+}
+
+// TestStrangersStopNobody: whoever has used up the attempts of an address or of a network
+// stops neither somebody who is signed in nor a mail of another kind.
+func TestStrangersStopNobody(t *testing.T) {
+	w := newWorld(t)
+	w.account(42, carrier.Production, "eve@example.com", right)
+	v := w.visited(w.signedIn().Text)
+	for range 40 {
+		if _, err := w.signIn("wrong"); err == nil {
+			t.Fatal("a wrong password")
+		}
+		_ = w.s.Forgot(t.Context(), "nobody@example.com", from(firefox)) // most are refused
+	}
+	_, err := w.signIn(right)
+	w.is("SignIn", err, fault.RateLimited)
+	w.is("RequestEmail", w.s.RequestEmail(t.Context(), v, "other@example.com"), good)
+	_, err = w.s.Confirm(t.Context(), v, secret.New(right), from(firefox))
+	w.is("Confirm", err, good)
+
+	w.pass(time.Hour)
+	eve, err := w.s.SignIn(t.Context(), "eve@example.com", secret.New(right), secret.Text{}, from(firefox))
+	w.ok(err)
+	for range 3 {
+		w.ok(w.s.RequestEmail(t.Context(), w.visited(eve.Text), address))
+	}
+	w.mails.take()
+	w.is("Forgot", w.s.Forgot(t.Context(), address, from(firefox)), good)
+	w.link(mail.Reset)
+	for range 2 {
+		w.ok(w.s.Forgot(t.Context(), address, from(firefox)))
+	}
+	_, err = w.s.Invite(t.Context(), w.stored(merchant), true, nil)
+	w.is("Invite", err, good)
+}
+
+// TestConfirmAttempts: a person who is signed in has as many attempts as one who is not.
+func TestConfirmAttempts(t *testing.T) {
+	w := newWorld(t)
+	v := w.visited(w.signedIn().Text)
+	for range 5 {
+		_, err := w.s.Confirm(t.Context(), v, secret.New("wrong"), from(firefox))
+		w.is("a wrong password", err, fault.Unauthorized)
+	}
+	_, err := w.s.Confirm(t.Context(), v, secret.New(right), from(firefox))
+	w.is("a sixth attempt", err, fault.RateLimited)
+	w.pass(time.Minute)
+	_, err = w.s.Confirm(t.Context(), v, secret.New(right), from(firefox))
+	w.is("a minute later", err, good)
+}
+
 func TestEmailOfAnother(t *testing.T) {
 	w := newWorld(t)
 	w.account(42, carrier.Production, "taken@example.com", right)
@@ -275,7 +375,7 @@ func TestEmailOfAnother(t *testing.T) {
 		{"its own in capitals", "JO@example.com", good, merchant},
 		{"a fourth one", "fourth@example.com", fault.RateLimited, 0},
 	} {
-		err := w.s.RequestEmail(t.Context(), v, tc.address, from(firefox))
+		err := w.s.RequestEmail(t.Context(), v, tc.address)
 		w.is(tc.name, err, tc.want)
 		mails := w.mails.take()
 		if tc.want != good {
@@ -290,7 +390,7 @@ func TestEmailOfAnother(t *testing.T) {
 	}
 	w.pass(2 * time.Hour)
 	again := w.visited(w.signedIn().Text)
-	w.ok(w.s.RequestEmail(t.Context(), again, "later@example.com", from(firefox)))
+	w.ok(w.s.RequestEmail(t.Context(), again, "later@example.com"))
 	link := w.link(mail.VerifyEmail)
 	w.account(44, carrier.Production, "later@example.com", "")
 	w.is("an address that was taken meanwhile", w.s.VerifyEmail(t.Context(), link, from(firefox)), fault.Conflict)

@@ -23,7 +23,8 @@ func (s *Service) valid(session *Session, epoch int64, now time.Time) bool {
 // Visit checks the cookie of a request and reads what its page needs in one call of the
 // table; every few minutes it makes another one, which notes that the session is in use.
 // carrierID may be empty or no carrier_id. Errors: fault.Unauthorized for a session that is
-// absent, ended or of another epoch, and for an account that is disabled, deleted or gone.
+// absent, ended or of another epoch, for an account that is disabled, deleted or gone, and for a
+// session that a partner opened which is disabled.
 func (s *Service) Visit(ctx context.Context, cookie secret.Text, carrierID string, from Client) (*Visit, error) {
 	ref, partnerID, ok := parseCookie(cookie)
 	if !ok {
@@ -38,6 +39,9 @@ func (s *Service) Visit(ctx context.Context, cookie secret.Text, carrierID strin
 		return nil, fmt.Errorf("reading a visit: %w", err)
 	}
 	if v == nil || v.Account.PartnerID != partnerID || v.Account.Standing() != account.StandingActive || !s.valid(&v.Session, v.Login.Epoch, now) {
+		return nil, ErrSignedOut()
+	}
+	if v.Session.Method == MethodPartner && !v.Partner.DisabledAt.IsZero() {
 		return nil, ErrSignedOut()
 	}
 	v.By = from.by(v.Account.ID)
@@ -121,7 +125,7 @@ func (s *Service) renew(ctx context.Context, v *Visit, c Change, from Client, no
 	c.Replace = &old
 	next := v.Session
 	next.LastSeenAt = now
-	return s.write(ctx, next, c, from, now, reports...)
+	return s.write(ctx, v.Successor, next, c, from, now, reports...)
 }
 
 // start writes a change and starts a session in it. Beside it the session of the cookie that
@@ -157,14 +161,16 @@ func (s *Service) start(ctx context.Context, m Method, c Change, had secret.Text
 		next.ConfirmedAt = now
 	}
 	reports = append(reports, report(a, effects.LoginSignedIn, loginData{Method: m, Browser: next.Browser, APIKeyID: openedBy}))
-	return s.write(ctx, next, c, from, now, reports...)
+	return s.write(ctx, secret.Text{}, next, c, from, now, reports...)
 }
 
-// write writes a change with a session under a new text, and its reports.
-func (s *Service) write(ctx context.Context, next Session, c Change, from Client, now time.Time, reports ...effects.Report) (Started, error) {
-	text, err := newCookie(s.Random, &c.Account.New)
-	if err != nil {
-		return Started{}, err
+// write writes a change with a session under a text, zero for a random one, and its reports.
+func (s *Service) write(ctx context.Context, text secret.Text, next Session, c Change, from Client, now time.Time, reports ...effects.Report) (Started, error) {
+	if text.IsZero() {
+		var err error
+		if text, err = newCookie(s.Random, &c.Account.New); err != nil {
+			return Started{}, err
+		}
 	}
 	next.Hash, next.Epoch = digest(text), c.Login.Epoch
 	if c.Advance {

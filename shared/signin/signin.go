@@ -91,6 +91,9 @@ type Visit struct {
 	Connection *connection.Connection
 	Snapshot   *connection.Snapshot
 	By         effects.By // of changes: the actor page
+	// Successor is the text under which the session goes on if it is given another one: see the
+	// function. Zero: a random one.
+	Successor secret.Text
 }
 
 // Confirmed reports whether the password was entered within ConfirmedFor.

@@ -30,7 +30,7 @@ func (s *Service) SignIn(ctx context.Context, email string, password, old secret
 		return Started{}, s.Check("", secret.Text{})
 	}
 	key := s.EmailKey(address)
-	if err := s.take(ctx, now, byNetwork(UseNetwork, from), passwordsAt(key)); err != nil {
+	if err := s.take(ctx, now, byNetwork(UseNetwork, from), byEmail(UsePassword, key)); err != nil {
 		return Started{}, err
 	}
 	found, err := s.Store.FindByEmail(ctx, key, now)
@@ -41,7 +41,10 @@ func (s *Service) SignIn(ctx context.Context, email string, password, old secret
 	if err != nil {
 		return Started{}, err
 	}
-	if err := s.lift(ctx, passwordsAt(key), from, now); err != nil {
+	if err := s.Store.ForgetAttempts(ctx, byEmail(UsePassword, key), now); err != nil {
+		return Started{}, err
+	}
+	if err := s.Store.ReturnAttempt(ctx, byNetwork(UseNetwork, from), now); err != nil {
 		return Started{}, err
 	}
 	if !h.active() {
@@ -82,14 +85,14 @@ func (s *Service) Confirm(ctx context.Context, v *Visit, password secret.Text, f
 	if v.Session.Method != MethodPassword {
 		return Started{}, ErrByPartner()
 	}
-	now := s.now()
-	if err := s.take(ctx, now, byNetwork(UseNetwork, from), passwordsOf(&v.Account)); err != nil {
+	now, passwords := s.now(), byAccount(UseConfirm, v.Account.ID)
+	if err := s.take(ctx, now, passwords); err != nil {
 		return Started{}, err
 	}
 	if err := s.Check(v.Account.PasswordHash, password); err != nil {
 		return Started{}, errWrongPassword(err)
 	}
-	if err := s.lift(ctx, passwordsOf(&v.Account), from, now); err != nil {
+	if err := s.Store.ForgetAttempts(ctx, passwords, now); err != nil {
 		return Started{}, err
 	}
 	confirmed := *v

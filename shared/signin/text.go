@@ -29,6 +29,19 @@ func newCookie(random io.Reader, a *account.Account) (secret.Text, error) {
 	return secret.New(base64.RawURLEncoding.EncodeToString(b[:])), nil
 }
 
+// Successor returns the text under which a session goes on after a form that gives it another
+// one. It comes of the text before and the random id of the form, so that a form that is sent
+// twice, as by a second click, starts one session; whoever has only the text before, or the
+// table, cannot make it. It is zero for what is no cookie and for a form without id.
+func Successor(cookie secret.Text, formID string) secret.Text {
+	b, err := base64.RawURLEncoding.DecodeString(cookie.Reveal())
+	if err != nil || len(b) != cookieBytes || formID == "" {
+		return secret.Text{}
+	}
+	sum := cookie.Digest("successor " + formID + " ")
+	return secret.New(base64.RawURLEncoding.EncodeToString(append(b[:cookieIDs], sum[:]...)))
+}
+
 // parseCookie returns the session that a cookie names; ok is false for what is none.
 func parseCookie(text secret.Text) (ref Ref, partnerID int64, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text.Reveal())

@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"strconv"
 	"time"
-
-	"carrierlink/shared/account"
 )
 
 // Throttle limits somebody's attempts at something.
@@ -19,14 +17,19 @@ type Throttle struct {
 // Use is what is limited.
 type Use string
 
-// The uses. Passwords are counted by address and by network before they are checked, and
-// taken back if they are right.
+// The uses. Passwords are counted before they are checked, and taken back if they are right:
+// those of people who sign in by address and by network, those of people who are signed in by
+// account, so that no stranger's attempts stop them. Each kind of mail has its own use, for
+// the same reason.
 const (
 	UsePassword    Use = "password"
 	UseNetwork     Use = "network"
-	UseMail        Use = "mail"         // links, by address
-	UseMailNetwork Use = "mail_network" // links, by network
+	UseConfirm     Use = "confirm"      // passwords again, by account
+	UseMail        Use = "mail"         // links for a new password, by address
+	UseMailNetwork Use = "mail_network" // likewise, by network
 	UseAddress     Use = "address"      // new addresses, by account
+	UseVerify      Use = "verify"       // links to new addresses, by address
+	UseInvitation  Use = "invitation"   // invitations that are mailed, by address
 	UseReveal      Use = "reveal"       // secrets that are shown, by account
 )
 
@@ -49,30 +52,19 @@ type Pause struct {
 // quarter of an hour.
 func (u Use) Limit() Limit {
 	switch u {
-	case UsePassword:
+	case UsePassword, UseConfirm:
 		return Limit{2 * time.Hour, []Pause{{5, 0}, {6, time.Minute}, {7, 5 * time.Minute}, {0, 15 * time.Minute}}}
 	case UseNetwork, UseMailNetwork:
 		return Limit{15 * time.Minute, []Pause{{30, 0}}}
-	case UseMail, UseAddress, UseReveal:
+	case UseMail, UseAddress, UseVerify, UseInvitation, UseReveal:
 		return Limit{time.Hour, []Pause{{3, 0}}}
 	}
 	return Limit{}
 }
 
-// passwordsAt throttles the passwords of an address. Only its hash reaches the table: people
-// enter addresses that are nobody's account.
-func passwordsAt(emailKey string) Throttle { return Throttle{UsePassword, hashOf(emailKey)} }
-
-// passwordsOf is passwordsAt of an account, which may have lost its email since somebody
-// signed in.
-func passwordsOf(a *account.Account) Throttle {
-	if a.EmailKey == "" {
-		return byAccount(UsePassword, a.ID)
-	}
-	return passwordsAt(a.EmailKey)
-}
-
-func mailsTo(emailKey string) Throttle { return Throttle{UseMail, hashOf(emailKey)} }
+// byEmail throttles a use of an address. Only its hash reaches the table: people enter
+// addresses that are nobody's account.
+func byEmail(u Use, emailKey string) Throttle { return Throttle{u, hashOf(emailKey)} }
 
 func byAccount(u Use, accountID int64) Throttle {
 	return Throttle{u, strconv.FormatInt(accountID, 10)}
@@ -98,12 +90,4 @@ func (s *Service) take(ctx context.Context, now time.Time, all ...Throttle) erro
 		}
 	}
 	return nil
-}
-
-// lift forgets the attempts at a password, after one that was right.
-func (s *Service) lift(ctx context.Context, passwords Throttle, from Client, now time.Time) error {
-	if err := s.Store.ForgetAttempts(ctx, passwords, now); err != nil {
-		return err
-	}
-	return s.Store.ReturnAttempt(ctx, byNetwork(UseNetwork, from), now)
 }

@@ -104,7 +104,7 @@ func (s *Service) Forgot(ctx context.Context, email string, from Client) error {
 		return problem
 	}
 	now, key := s.now(), s.EmailKey(address)
-	if err := s.take(ctx, now, byNetwork(UseMailNetwork, from), mailsTo(key)); err != nil {
+	if err := s.take(ctx, now, byNetwork(UseMailNetwork, from), byEmail(UseMail, key)); err != nil {
 		return err
 	}
 	found, err := s.Store.FindByEmail(ctx, key, now)
@@ -183,7 +183,7 @@ func (s *Service) SetPassword(ctx context.Context, kind TokenKind, text string, 
 			return Started{}, err
 		}
 		c.Use, c.Browser = t.Hash, from.browser()
-		if err := s.Store.ForgetAttempts(ctx, passwordsOf(&h.Account), now); err != nil {
+		if err := s.Store.ForgetAttempts(ctx, byEmail(UsePassword, h.Account.EmailKey), now); err != nil {
 			return Started{}, err
 		}
 		return s.start(ctx, MethodPassword, c, secret.Text{}, from, now, 0, report(&h.Account, effects.LoginPasswordSet, loginData{Through: string(kind)}))
@@ -207,7 +207,8 @@ func (s *Service) Enter(ctx context.Context, text string, old secret.Text, from 
 // stored answer and queues none: if the write fails, the link in it does not work.
 //
 // Errors: fault.State for an account without email, for one that is not active, and if mail is
-// off; NotFound; *effects.Replay.
+// off; RateLimited with RetryAfter beyond three mails to the address in an hour; NotFound;
+// *effects.Replay.
 func (s *Service) Invite(ctx context.Context, a account.Account, send bool, fx effects.For[*Issued]) (*Issued, error) {
 	if send && s.Mailer == nil {
 		return nil, ErrMailOff()
@@ -227,6 +228,12 @@ func (s *Service) Invite(ctx context.Context, a account.Account, send bool, fx e
 	delivered := "none"
 	if send {
 		delivered = "mail"
+		switch wait, err := s.Store.TakeAttempt(ctx, byEmail(UseInvitation, h.Account.EmailKey), now); {
+		case err != nil:
+			return nil, err
+		case wait > 0:
+			return nil, errTooManyInvitations(wait)
+		}
 		if err := s.queue(ctx, mail.Message{Kind: mail.Invitation, AccountID: a.ID, Token: made.Text, At: now}); err != nil {
 			return nil, err
 		}

@@ -9,14 +9,10 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
@@ -227,10 +223,8 @@ func (w *world) link(kind mail.Kind) string {
 	return found[0].Reveal()
 }
 
-// watched is a table that lists its calls, with the kinds of items that they write, and dies
-// after so many of them.
+// watched lists the calls of the table, and ends the process before one of them.
 type watched struct {
-	*dynamotest.Table
 	mu    sync.Mutex
 	calls []string
 	left  int // calls until the process dies; negative: never
@@ -238,79 +232,31 @@ type watched struct {
 
 // watch returns a service over the table of the world, in a process that dies after some calls.
 func (w *world) watch(left int) (*signin.Service, *watched) {
-	table := &watched{Table: w.memory.Table, left: left}
-	return w.over(store.New(table, dynamotest.Name, kit.Options{Sleep: func(context.Context, time.Duration) error { return nil }})), table
+	calls := &watched{left: left}
+	w.memory.Table.Trouble = calls.note
+	return w.over(store.New(w.memory.Table, dynamotest.Name, kit.Options{Sleep: func(context.Context, time.Duration) error { return nil }})), calls
 }
 
-// called notes a call, before which the process may die, or after it.
-func (t *watched) called(name string, keys ...map[string]types.AttributeValue) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	writes := []string{name}
-	for _, key := range keys {
-		pk, _ := key["pk"].(*types.AttributeValueMemberS)
-		sk, _ := key["sk"].(*types.AttributeValueMemberS)
-		kind, _, _ := strings.Cut(pk.Value, "#")
-		in, _, _ := strings.Cut(sk.Value, "#")
-		writes = append(writes, kind+"/"+strings.TrimRight(in, "-0123456789abcdefghijklmnopqrstuvwxyz"))
+// note notes a call, unless the process dies before it.
+func (c *watched) note(operation string, input any) dynamotest.Trouble {
+	c.mu.Lock()
+	last := c.left == 0
+	if c.left--; !last {
+		c.calls = append(c.calls, dynamotest.Summary(operation, input))
 	}
-	t.calls = append(t.calls, strings.Join(writes, " "))
-}
-
-// dies ends the process once it has made its calls.
-func (t *watched) dies() {
-	t.mu.Lock()
-	last := t.left == 0
-	t.left--
-	t.mu.Unlock()
+	c.mu.Unlock()
 	if last {
 		runtime.Goexit()
 	}
+	return dynamotest.Trouble{}
 }
 
-func (t *watched) taken() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	calls := t.calls
-	t.calls = nil
+func (c *watched) taken() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	calls := c.calls
+	c.calls = nil
 	return calls
-}
-
-func (t *watched) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
-	t.dies()
-	t.called("BatchGetItem " + strconv.Itoa(len(in.RequestItems[dynamotest.Name].Keys)))
-	return t.Table.BatchGetItem(ctx, in, o...)
-}
-
-func (t *watched) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	t.dies()
-	t.called("Query")
-	return t.Table.Query(ctx, in, o...)
-}
-
-func (t *watched) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
-	t.dies()
-	t.called("UpdateItem", in.Key)
-	return t.Table.UpdateItem(ctx, in, o...)
-}
-
-func (t *watched) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
-	t.dies()
-	var keys []map[string]types.AttributeValue
-	for _, item := range in.TransactItems {
-		switch {
-		case item.Put != nil:
-			keys = append(keys, item.Put.Item)
-		case item.Update != nil:
-			keys = append(keys, item.Update.Key)
-		case item.Delete != nil:
-			keys = append(keys, item.Delete.Key)
-		case item.ConditionCheck != nil:
-			keys = append(keys, item.ConditionCheck.Key)
-		}
-	}
-	t.called("TransactWriteItems", keys...)
-	return t.Table.TransactWriteItems(ctx, in, o...)
 }
 
 // inProcess runs act in a goroutine that can die, and waits for it.

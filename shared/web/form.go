@@ -16,8 +16,12 @@ import (
 const MaxBody = 64 << 10
 
 // Form reads a form: application/x-www-form-urlencoded, valid UTF-8 without NUL, at most
-// MaxBody bytes, each field once. Errors: fault.MediaType, TooLarge, Invalid.
+// MaxBody bytes, each field once. A form that was read stays with the request, in PostForm.
+// Errors: fault.MediaType, TooLarge, Invalid.
 func Form(r *http.Request) (url.Values, error) {
+	if r.PostForm != nil {
+		return r.PostForm, nil
+	}
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
 		return nil, fault.New(fault.MediaType, "This is not a form that we can read.")
@@ -44,6 +48,7 @@ func Form(r *http.Request) (url.Values, error) {
 			}
 		}
 	}
+	r.PostForm = form
 	return form, nil
 }
 

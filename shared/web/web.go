@@ -198,10 +198,8 @@ func (s *Site) fail(a *answer, r *http.Request, err error) error {
 	*a = answer{header: header}
 	if fault.Is(err, fault.Unauthorized) {
 		query := url.Values{}
-		if r.Method != http.MethodPost {
-			if next := LocalPath(r.URL.Path, ""); next != "" {
-				query.Set("next", next)
-			}
+		if next := s.after(r); next != "" {
+			query.Set("next", next)
 		}
 		if len(r.CookiesNamed(cookieName)) > 0 {
 			query.Set("done", SignedOut)
@@ -219,6 +217,20 @@ func (s *Site) fail(a *answer, r *http.Request, err error) error {
 		a.body.WriteString("Something went wrong on our side. Please try again, or tell us the request id: " + RequestID(r.Context()) + "\n")
 	}
 	return wrong
+}
+
+// after returns the page to which a request leads once its sender has signed in: the one that its
+// form or query names, else the page that was asked for. A form is not sent again, so that of a
+// POST is the page of its path or, for want of one, the nearest above it. Empty: there is none.
+func (s *Site) after(r *http.Request) string {
+	at := LocalPath(r.URL.Path, "")
+	for r.Method == http.MethodPost && at != "" {
+		if _, pattern := s.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: at}, Host: r.Host}); pattern != "" {
+			break
+		}
+		at = LocalPath(path.Dir(at), "")
+	}
+	return LocalPath(r.PostForm.Get("next"), LocalPath(r.URL.Query().Get("next"), at))
 }
 
 // asset answers with a file. Its name has its hash, so it never changes.

@@ -228,22 +228,48 @@ func TestUnauthorized(t *testing.T) {
 	for _, tc := range []struct {
 		name, method, path, cookie, want string
 	}{
-		{"a form", "POST", "/portal/carriers/se-1/change", "", "/base/portal/sign-in"},
+		{"a form", "POST", "/portal/carriers/se-1/change", "", "/base/portal/sign-in?next=%2Fportal%2Fcarriers%2Fse-1%2Fchange"},
+		{"a form of the page above", "POST", "/portal/carriers/se-1/verify", "", "/base/portal/sign-in?next=%2Fportal%2Fcarriers%2Fse-1"},
+		{"a form of a page further above", "POST", "/portal/carriers/se-1/a/b/c", "", "/base/portal/sign-in?next=%2Fportal%2Fcarriers%2Fse-1"},
+		{"a form of no page", "POST", "/portal/none", "", "/base/portal/sign-in?next=%2Fportal"},
+		{"a form with a token", "POST", "/portal/reset/AbC", "", "/base/portal/sign-in"},
+		{"a form that leads on", "POST", "/portal/form?next=/portal/x", "", "/base/portal/sign-in?next=%2Fportal%2Fcarriers"},
+		{"a page that leads on", "GET", "/portal/form?next=/portal/carriers", "", "/base/portal/sign-in?next=%2Fportal%2Fcarriers"},
+		{"a page that leads elsewhere", "GET", "/portal/form?next=//evil.example", "", "/base/portal/sign-in?next=%2Fportal%2Fform"},
 		{"a path with a token", "GET", "/portal/reset/AbC", "", "/base/portal/sign-in"},
 		{"a page", "GET", "/portal/carriers/se-1", "", "/base/portal/sign-in?next=%2Fportal%2Fcarriers%2Fse-1"},
 		{"a page, HEAD", "HEAD", "/portal/carriers/se-1", "", "/base/portal/sign-in?next=%2Fportal%2Fcarriers%2Fse-1"},
 		{"a session that ended", "GET", "/portal", "__Host-session=" + canary, "/base/portal/sign-in?done=signed-out&next=%2Fportal"},
-		{"a session that ended, a form", "POST", "/portal", "__Host-session=" + canary, "/base/portal/sign-in?done=signed-out"},
-		{"a session twice", "POST", "/portal", "__Host-session=a; __Host-session=b", "/base/portal/sign-in?done=signed-out"},
-		{"another cookie", "POST", "/portal", "session=" + canary, "/base/portal/sign-in"},
+		{"a session that ended, a form", "POST", "/portal", "__Host-session=" + canary, "/base/portal/sign-in?done=signed-out&next=%2Fportal"},
+		{"a session twice", "POST", "/portal", "__Host-session=a; __Host-session=b", "/base/portal/sign-in?done=signed-out&next=%2Fportal"},
+		{"another cookie", "POST", "/portal", "session=" + canary, "/base/portal/sign-in?next=%2Fportal"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			event := request(tc.method, tc.path)
+			path, query, _ := strings.Cut(tc.path, "?next=")
+			event := request(tc.method, path)
+			if query != "" {
+				event.MultiValueQueryStringParameters = map[string][]string{"next": {query}}
+			}
 			if tc.cookie != "" {
 				event.MultiValueHeaders["cookie"] = []string{tc.cookie}
 			}
 			locked := fails(fmt.Errorf("wrapped: %w", fault.New(fault.Unauthorized, "m")))
-			answer := serve(t, site(web.Route{Pattern: "/portal/{rest...}", Handler: locked}, web.Route{Pattern: "/portal", Handler: locked}), event)
+			var routes []web.Route
+			for _, pattern := range []string{
+				"POST /portal/{rest...}", "/portal", "GET /portal/reset/{token}", "GET /portal/carriers/{carrier_id}", "GET /portal/carriers/{carrier_id}/change", "GET /portal/form",
+			} {
+				routes = append(routes, web.Route{Pattern: pattern, Handler: locked})
+			}
+			routes = append(routes, web.Route{Pattern: "POST /portal/form", Handler: func(w http.ResponseWriter, r *http.Request) error {
+				if form, err := web.Form(r); err != nil || form.Get("next") == "" {
+					t.Errorf("Form = %v, %v", form, err)
+				}
+				return locked(w, r)
+			}})
+			if path == "/portal/form" && tc.method == http.MethodPost {
+				event.Body, event.MultiValueHeaders["content-type"] = "next=%2Fportal%2Fcarriers", []string{"application/x-www-form-urlencoded"}
+			}
+			answer := serve(t, site(routes...), event)
 			if got := http.Header(answer.MultiValueHeaders).Get("Location"); answer.StatusCode != http.StatusSeeOther || got != tc.want {
 				t.Errorf("%d to %q, want %q", answer.StatusCode, got, tc.want)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,15 +27,16 @@ func Table(tb testing.TB, cfg aws.Config, name string) {
 // CreateTable creates the table of template.yaml with its indexes under a name,
 // and waits until it exists.
 func CreateTable(ctx context.Context, cfg aws.Config, name string) error {
-	in, err := definition()
+	read, err := definition()
 	if err != nil {
 		return fmt.Errorf("reading the table's definition: %w", err)
 	}
+	in := *read
 	in.TableName = &name
 	client := dynamodb.NewFromConfig(cfg)
 	// The SDK asks again after a lost answer, and hears that there is one.
 	var exists *types.ResourceInUseException
-	if _, err := client.CreateTable(ctx, in); err != nil && !errors.As(err, &exists) {
+	if _, err := client.CreateTable(ctx, &in); err != nil && !errors.As(err, &exists) {
 		return fmt.Errorf("creating the table: %w", err)
 	}
 	return dynamodb.NewTableExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute)
@@ -54,8 +56,11 @@ func (k keySchema) elements() []types.KeySchemaElement {
 	return elements
 }
 
-// definition reads the keys and indexes of the table from template.yaml.
-func definition() (*dynamodb.CreateTableInput, error) {
+// definition is readDefinition, once in a process: a test of crashes creates a table for each call.
+var definition = sync.OnceValues(readDefinition)
+
+// readDefinition reads the keys and indexes of the table from template.yaml.
+func readDefinition() (*dynamodb.CreateTableInput, error) {
 	text, err := emulator.File("template.yaml")
 	if err != nil {
 		return nil, err

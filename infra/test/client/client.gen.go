@@ -11179,8 +11179,9 @@ type ClientInterface interface {
 	// Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 	// seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 	//
-	// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-	// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+	// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+	// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+	// shows it.**
 	//
 	// An account that was created with `email` and `password` needs no invitation.
 	//
@@ -11194,8 +11195,9 @@ type ClientInterface interface {
 	// Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 	// seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 	//
-	// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-	// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+	// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+	// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+	// shows it.**
 	//
 	// An account that was created with `email` and `password` needs no invitation.
 	//
@@ -12564,8 +12566,9 @@ func (c *Client) EnableAccount(ctx context.Context, accountId AccountIDInPath, p
 // Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 // seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 //
-// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+// shows it.**
 //
 // An account that was created with `email` and `password` needs no invitation.
 //
@@ -12589,8 +12592,9 @@ func (c *Client) CreateLoginInvitationWithBody(ctx context.Context, accountId Ac
 // Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 // seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 //
-// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+// shows it.**
 //
 // An account that was created with `email` and `password` needs no invitation.
 //
@@ -17538,8 +17542,9 @@ type ClientWithResponsesInterface interface {
 	// Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 	// seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 	//
-	// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-	// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+	// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+	// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+	// shows it.**
 	//
 	// An account that was created with `email` and `password` needs no invitation.
 	//
@@ -17553,8 +17558,9 @@ type ClientWithResponsesInterface interface {
 	// Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 	// seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 	//
-	// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-	// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+	// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+	// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+	// shows it.**
 	//
 	// An account that was created with `email` and `password` needs no invitation.
 	//
@@ -28002,7 +28008,7 @@ type CreateLoginInvitationResponse struct {
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *IdempotencyMismatch
 	// JSON429 the response for an HTTP 429 `application/json` response
-	JSON429 *RateLimited
+	JSON429 *ErrorEnvelope
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -28079,7 +28085,7 @@ func (r CreateLoginInvitationResponse) GetJSON422() *IdempotencyMismatch {
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
-func (r CreateLoginInvitationResponse) GetJSON429() *RateLimited {
+func (r CreateLoginInvitationResponse) GetJSON429() *ErrorEnvelope {
 	return r.JSON429
 }
 
@@ -31707,8 +31713,9 @@ func (c *ClientWithResponses) EnableAccountWithResponse(ctx context.Context, acc
 // Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 // seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 //
-// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+// shows it.**
 //
 // An account that was created with `email` and `password` needs no invitation.
 //
@@ -31728,8 +31735,9 @@ func (c *ClientWithResponses) CreateLoginInvitationWithBodyWithResponse(ctx cont
 // Invites whoever reads the account's `email` to choose a password for the account page, `/portal`. The invitation works once, for
 // seven days; it ends early when the password, the email or the sessions of the account end. Several may be open at a time.
 //
-// With `deliver: mail` the service sends the link. With `deliver: none` the answer has it as `invitation_url`: show it to nobody but
-// the merchant, because whoever opens it chooses the password. **Only this answer shows it.**
+// With `deliver: mail` the service sends the link, to one address three times in an hour at most. With `deliver: none` the answer
+// has it as `invitation_url`: show it to nobody but the merchant, because whoever opens it chooses the password. **Only this answer
+// shows it.**
 //
 // An account that was created with `email` and `password` needs no invitation.
 //
@@ -60593,7 +60601,7 @@ func ParseCreateLoginInvitationResponse(rsp *http.Response) (*CreateLoginInvitat
 		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
-		var dest RateLimited
+		var dest ErrorEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

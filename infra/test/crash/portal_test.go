@@ -244,7 +244,7 @@ func (w *world) emailChanging() {
 	logins, mails := w.logins()
 	v, err := logins.Visit(context.Background(), w.owner.sign, "", browser())
 	if err == nil {
-		err = logins.RequestEmail(context.Background(), v, w.owner.newEmail(), browser())
+		err = logins.RequestEmail(context.Background(), v, w.owner.newEmail())
 	}
 	w.mailed(err, mails, mail.VerifyEmail)
 }

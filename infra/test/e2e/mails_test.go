@@ -50,7 +50,7 @@ func TestMails(t *testing.T) {
 	})
 	sent := mailsTo(t, address)[0]
 	shownAt := service.APIURL + "/portal/carriers/" + c.CarrierID
-	for _, want := range []string{"Hello Blue Gum <Trading>,", "ends in " + number[len(number)-3:], shownAt + "\n", "The carrier does not accept this API key and secret."} {
+	for _, want := range []string{"Hello Blue Gum <Trading>,", "ends in " + number[len(number)-3:], shownAt + "\n", "The carrier no longer accepts this API key and secret."} {
 		if !strings.Contains(sent.Text, want) {
 			t.Errorf("the mail lacks %q:\n%s", want, sent.Text)
 		}

@@ -142,14 +142,14 @@ func TestPortalWalk(t *testing.T) {
 			tab.Expect(http.StatusOK, "Link Australia Post")
 			tab.Check()
 			number := ausPostNumber("00")
-			tab.Fill("Name of this connection", "Main warehouse")
+			tab.Fill("Your own name for it", "Main warehouse")
 			tab.Fill("Australia Post account number", number)
 			first := fillCarrier(tab, "")
 			tab.Press("Check and link")
 			tab.Expect(http.StatusOK, "Main warehouse", pages.DoneLinked.Sentence(), number, "ends in "+first[len(first)-4:])
 			tab.Check()
 
-			tab.Press("Change")
+			tab.Press("Change name, number or key")
 			tab.Expect(http.StatusOK, "Change your Australia Post account")
 			tab.Check()
 			second := fillCarrier(tab, "New ")
@@ -209,7 +209,7 @@ func TestPortalByKeyboard(t *testing.T) {
 	api.secrets.add(key)
 	api.secrets.add(secret)
 	for _, in := range []struct{ label, text string }{
-		{"Name of this connection", "Main warehouse"}, {"Australia Post account number", ausPostNumber("00")}, {"API key", key}, {"API secret", secret},
+		{"Your own name for it", "Main warehouse"}, {"Australia Post account number", ausPostNumber("00")}, {"API key", key}, {"API secret", secret},
 	} {
 		tab.TabTo(in.label)
 		tab.Type(in.text)
@@ -226,12 +226,12 @@ func TestPortalRefusals(t *testing.T) {
 	tab := visit(t, browser.View{})
 	o.signIn(t, tab)
 	tab.Press("Link Australia Post")
-	tab.Fill("Name of this connection", "<script>alert(1)</script>")
+	tab.Fill("Your own name for it", "<script>alert(1)</script>")
 	tab.Fill("Australia Post account number", "12")
 	fillCarrier(tab, "")
 	tab.Press("Check and link")
 	tab.Expect(http.StatusUnprocessableEntity, "Link Australia Post")
-	if got := tab.Value("Name of this connection"); got != "<script>alert(1)</script>" {
+	if got := tab.Value("Your own name for it"); got != "<script>alert(1)</script>" {
 		t.Errorf("the form that came back has the name %q", got)
 	}
 	if got := tab.Value("API secret"); got != "" {

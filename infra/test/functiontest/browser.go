@@ -113,6 +113,7 @@ func (b *Browser) Do(method, target, body string) *Shown {
 	event := b.Event(method, target, body)
 	var resp events.APIGatewayProxyResponse
 	var err error
+	b.d.last.hashes.Store(0)
 	log := Logged(context.Background(), func(ctx context.Context) { resp, err = b.site.Serve(ctx, event) })
 	b.d.ok(err)
 	s := &Shown{Status: resp.StatusCode, Header: http.Header{}, Body: resp.Body, Log: log, t: b.d.t}

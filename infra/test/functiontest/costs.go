@@ -9,11 +9,14 @@ import (
 )
 
 // Costs checks that infra/cost/counts.yaml has what the last request of a fixture on the
-// engines has used: the remote calls and their units since the last Reset of Transport,
-// and the bytes of answer and log.
+// engines has used: the remote calls, their units and the mails since the last Reset of
+// Transport and Take of Mails, the passwords that were hashed or checked, and the bytes of
+// answer and log.
 func (d *Fixture) Costs(tb testing.TB, operation string) {
 	tb.Helper()
-	compare(tb, operation, d.Transport, cost.Operation{Answer: int(d.last.answer.Load()), Log: int(d.last.log.Load())})
+	used := cost.Operation{Answer: int(d.last.answer.Load()), Log: int(d.last.log.Load()), Hashes: d.Hashes()}
+	used.Mails = d.Mails.toSomebody()
+	compare(tb, operation, d.Transport, used)
 }
 
 // Costs is Fixture.Costs for work that is no request. It compares the number of series of

@@ -46,6 +46,7 @@ import (
 	"carrierlink/shared/secret"
 	"carrierlink/shared/signin"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/storetest"
 	"carrierlink/shared/vault"
@@ -70,7 +71,8 @@ const (
 // Fixture holds everything that a function under test uses.
 type Fixture struct {
 	Store       *store.Store
-	Secrets     vault.API // behind the vault; its calls are not traced
+	Table       *dynamotest.Table // behind Store, in memory
+	Secrets     vault.API         // behind the vault; its calls are not traced
 	Vault       *Vault
 	Carrier     *Carrier
 	Client      *auspost.Client // behind Carrier
@@ -89,7 +91,7 @@ type Fixture struct {
 	table   string // name of the table
 	prefix  string // prefix of the secrets' names
 	routes  []httpapi.Route
-	last    struct{ answer, log atomic.Int64 } // bytes of the last request's
+	last    struct{ answer, log, hashes atomic.Int64 } // of the last request: bytes, and passwords that it hashed or checked
 }
 
 // Account numbers of Australia Post for which the simulator answers well.
@@ -110,7 +112,8 @@ func InMemory(tb testing.TB) *Fixture {
 func EmptyInMemory(tb testing.TB) *Fixture {
 	tb.Helper()
 	d := newFixture(tb)
-	d.Store, d.Secrets = storetest.NewMemory().Store, vaulttest.NewMemory()
+	memory := storetest.NewMemory()
+	d.Store, d.Table, d.Secrets = memory.Store, memory.Table, vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
 	d.addServices(vault.New(d.Secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(d.Now)},
@@ -354,6 +357,7 @@ func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string
 	api := &httpapi.API{
 		Log: invocation.NewLogger(&log, slog.LevelInfo), Now: d.Now, Routes: d.routes, URL: d.URL, Metrics: metrics.Recorder{Stage: "production", Now: d.Now},
 	}
+	d.last.hashes.Store(0)
 	resp, err := api.Serve(invoked(ctx), event)
 	d.ok(err)
 	d.last.answer.Store(int64(len(resp.Body)))

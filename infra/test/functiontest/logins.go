@@ -13,11 +13,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"carrierlink/infra/local/emulator"
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/mail"
+	"carrierlink/shared/queue"
 	"carrierlink/shared/secret"
 	"carrierlink/shared/signin"
 )
@@ -28,19 +33,23 @@ const Password = "seven green canary kettles"
 
 // Mails are the mails that were queued.
 type Mails struct {
-	mu  sync.Mutex
-	all []mail.Message
-	err error
+	mu   sync.Mutex
+	all  []mail.Message
+	err  error
+	next signin.Mailer // nil: they end here
 }
 
 // Queue queues a mail.
-func (m *Mails) Queue(_ context.Context, message mail.Message) error {
+func (m *Mails) Queue(ctx context.Context, message mail.Message) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {
 		return m.err
 	}
 	m.all = append(m.all, message)
+	if m.next != nil {
+		return m.next.Queue(ctx, message)
+	}
 	return nil
 }
 
@@ -60,10 +69,41 @@ func (m *Mails) Take() []mail.Message {
 	return taken
 }
 
+// toSomebody counts the mails since the last Take that are not dropped.
+func (m *Mails) toSomebody() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, message := range m.all {
+		if message.AccountID != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// QueueMails also queues the mails in SQS from now on. The fixture must be on both engines.
+func (d *Fixture) QueueMails() {
+	d.t.Helper()
+	made, err := sqs.NewFromConfig(emulator.Config(d.engines.secrets)).CreateQueue(d.t.Context(), &sqs.CreateQueueInput{QueueName: aws.String(d.table + "-mails")})
+	d.ok(err)
+	d.Mails.next = queue.NewMails(sqs.NewFromConfig(d.Transport.Config(d.engines.secrets)), *made.QueueUrl, d.Sealer())
+}
+
+// Hashes returns how many passwords the last request has hashed or checked.
+func (d *Fixture) Hashes() int { return int(d.last.hashes.Load()) }
+
 func (d *Fixture) addSignIn() {
 	d.Mails = &Mails{}
 	d.SignIn = &signin.Service{
-		Store: d.Store, Mailer: d.Mails, EmailKey: email.Key, Hash: cheapHash, Check: cheapCheck,
+		Store: d.Store, Mailer: d.Mails, EmailKey: email.Key,
+		Hash: func(random io.Reader, password secret.Text) (string, error) {
+			d.last.hashes.Add(1)
+			return cheapHash(random, password)
+		},
+		Check: func(hash string, password secret.Text) error {
+			d.last.hashes.Add(1)
+			return cheapCheck(hash, password)
+		},
 		Idle: 2 * time.Hour, Longest: 12 * time.Hour, Now: d.Now, Random: rand.Reader,
 	}
 }

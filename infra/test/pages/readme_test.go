@@ -71,7 +71,14 @@ func fewerColors(t *testing.T, picture []byte) []byte {
 			count[full.At(x, y)]++
 		}
 	}
-	all := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return cmp.Compare(count[b], count[a]) })
+	number := func(c color.Color) uint64 {
+		r, g, b, a := c.RGBA()
+		return uint64(r)<<48 | uint64(g)<<32 | uint64(b)<<16 | uint64(a)
+	}
+	// Equally frequent colours have an order, too: the same page makes the same file.
+	all := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(number(a), number(b)))
+	})
 	palette := color.Palette(all[:min(256, len(all))])
 	nearest := map[color.Color]uint8{}
 	for _, c := range all {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/pages"
 	"carrierlink/shared/web"
@@ -47,7 +48,7 @@ func frame(nav pages.Nav) pages.Frame {
 func outside() pages.Frame {
 	return pages.Frame{
 		Partner: "Acme Ships", Support: pages.Support{Email: "help@acme.example", URL: "https://acme.example/help"},
-		RequestID: "7d0c1c6e-0000-4000-8000-000000000001", Now: Now(), Zone: pages.ZoneOf("AU"),
+		RequestID: "7d0c1c6e-0000-4000-8000-000000000001", Now: Now(), Zone: account.ZoneOf("AU"),
 	}
 }
 
@@ -92,7 +93,7 @@ func problems() []Fixture {
 
 func help() []Fixture {
 	return []Fixture{
-		{"help-key", pages.HelpKey(frame(pages.NoNav))},
+		{"help-key", pages.HelpKey(frame(pages.NavCarriers))},
 		{"help-key-signed-out", pages.HelpKey(outside())},
 	}
 }
