@@ -23,12 +23,16 @@ func TestAccessLog(t *testing.T) {
 			API struct {
 				Properties struct {
 					AccessLogSetting []yaml.Node `yaml:"AccessLogSetting"`
+					TracingEnabled   bool        `yaml:"TracingEnabled"`
 				} `yaml:"Properties"`
 			} `yaml:"Api"`
 		} `yaml:"Resources"`
 	}
 	if err := yaml.Unmarshal(text, &template); err != nil {
 		t.Fatal(err)
+	}
+	if template.Resources.API.Properties.TracingEnabled {
+		t.Error("the API traces: its segments have the whole address, which may have a token")
 	}
 	var setting struct {
 		Format string `yaml:"Format"`
@@ -41,7 +45,7 @@ func TestAccessLog(t *testing.T) {
 	// agent are the caller's text.
 	known := []string{
 		"requestTimeEpoch", "requestId", "extendedRequestId", "integration.requestId", "identity.sourceIp", "httpMethod", "resourcePath", "status",
-		"error.responseType", "responseLatency", "integration.latency", "integration.integrationStatus", "integration.status", "responseLength", "xrayTraceId",
+		"error.responseType", "responseLatency", "integration.latency", "integration.integrationStatus", "integration.status", "responseLength",
 	}
 	for _, name := range variable.FindAllString(setting.Format, -1) {
 		if !slices.Contains(known, strings.TrimPrefix(name, "$context.")) {
